@@ -1,0 +1,1 @@
+"""What services share: `contracts` (what they may know of each other) and `chassis` (plumbing)."""

@@ -1,0 +1,114 @@
+"""The catalogue: one file that describes what a deployment sells and by which rules.
+
+Read at start by payments (packs, prices) and credits (welcome bonus, burn order, price book).
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from .credits import Credits
+from .events.payments_v1 import LotKind
+from .events.usage_v1 import PropertyName, PropertyValue
+from .money import Currency, Money, chargeable
+
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+PositiveCredits = Annotated[Credits, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A part of the file; a word we do not know is an error, not a silence."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Unit(Section):
+    """What one credit is called."""
+
+    singular: str = "credit"
+    plural: str = "credits"
+
+
+class WelcomeBonus(Section):
+    """What a new account is given, once."""
+
+    credits: PositiveCredits
+    kind: LotKind = "promotional"
+
+
+class Pack(Section):
+    """A one-time bundle of credits, with a price per currency."""
+
+    id: Slug
+    name: str
+    credits: PositiveCredits
+    bonus: Annotated[Credits, Field(ge=0)] = 0
+    bonus_kind: LotKind = "purchased"
+    prices: Annotated[list[Money], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _prices_can_be_charged(self) -> Self:
+        for price in self.prices:
+            if not chargeable(price.amount_minor, price.currency):
+                raise ValueError(f"pack {self.id}: Stripe cannot charge {price}")
+        if len({price.currency for price in self.prices}) != len(self.prices):
+            raise ValueError(f"pack {self.id}: one price per currency")
+        return self
+
+
+class CustomAmount(Section):
+    """Any number of credits at a price each; the sum is rounded up to a whole minor unit."""
+
+    per_credit: Annotated[list[Money], Field(min_length=1)]
+    minimum: PositiveCredits
+    maximum: PositiveCredits
+
+
+class Price(Section):
+    """What one unit of a meter costs when the properties are as `when` says."""
+
+    when: dict[PropertyName, PropertyValue] = Field(default_factory=dict)
+    credits: Annotated[Credits, Field(ge=0)]
+
+
+class Meter(Section):
+    """A kind of usage. The first price whose conditions hold is taken; a usage that fits none cannot be rated."""
+
+    unit: str
+    whole_units: bool = False
+    """A started unit counts as a unit."""
+    prices: Annotated[list[Price], Field(min_length=1)]
+
+
+class PriceBook(Section):
+    """What usage costs; its version stands in every entry that it priced."""
+
+    version: Slug
+    meters: dict[str, Meter] = Field(default_factory=dict)
+
+
+class Catalogue(Section):
+    """The whole file."""
+
+    name: Slug
+    unit: Unit = Unit()
+    burn_order: Literal["priority", "fifo"] = "priority"
+    welcome_bonus: WelcomeBonus | None = None
+    packs: list[Pack] = Field(default_factory=list)
+    custom_amount: CustomAmount | None = None
+    price_book: PriceBook
+
+    @model_validator(mode="after")
+    def _packs_are_told_apart(self) -> Self:
+        if len({pack.id for pack in self.packs}) != len(self.packs):
+            raise ValueError("two packs have the same id")
+        return self
+
+    def pack(self, id: str) -> Pack | None:
+        """Find a pack by its id."""
+        return next((pack for pack in self.packs if pack.id == id), None)
+
+
+def price_in(prices: list[Money], currency: Currency) -> Money | None:
+    """Find the price in a currency."""
+    return next((price for price in prices if price.currency == currency), None)

@@ -1,0 +1,25 @@
+"""Domain events: one module per producer and major version.
+
+Within a major version only optional fields are added, and consumers ignore unknown ones: a golden example, once
+committed in `libs/contracts/examples/`, parses for ever.
+"""
+
+from .accounts_v1 import AccountOpened
+from .base import Event
+from .credits_v1 import BalanceChanged, CreditsGranted, CreditsTakenBack, UsageRejected
+from .payments_v1 import PaymentFailed, PaymentRefunded, PaymentSucceeded
+from .stripe_v1 import StripeEventReceived
+
+ALL: tuple[type[Event], ...] = (
+    AccountOpened,
+    StripeEventReceived,
+    PaymentSucceeded,
+    PaymentFailed,
+    PaymentRefunded,
+    CreditsGranted,
+    CreditsTakenBack,
+    UsageRejected,
+    BalanceChanged,
+)
+
+BY_TYPE: dict[str, type[Event]] = {event.type: event for event in ALL}

@@ -1,0 +1,25 @@
+"""Usage events: CloudEvents that anybody with the right to may publish. `type` is the meter, `subject` the account."""
+
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StringConstraints
+
+LARGEST_QUANTITY = 10**12
+
+PropertyName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+PropertyText = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00]*$")]
+PropertyValue = StrictBool | StrictInt | PropertyText
+
+
+class UsageData(BaseModel):
+    """What was used: `data` of a usage event.
+
+    The quantity is in the meter's unit, at most six decimal places, as a JSON number or a decimal string; the
+    properties are what the price depends on.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    quantity: Annotated[Decimal, Field(ge=0, le=LARGEST_QUANTITY, decimal_places=6)] = Decimal(1)
+    properties: Annotated[dict[PropertyName, PropertyValue], Field(max_length=50)] = Field(default_factory=dict)

@@ -1,0 +1,89 @@
+"""What the gateway takes and answers beyond what it hands on from other services."""
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, Field, StringConstraints
+
+from ..ids import AccountId, ApiKeyId, UserId
+from .base import Answer, Request
+from .credits_v1 import Balance
+
+Email = Annotated[
+    str, StringConstraints(max_length=254, to_lower=True, strip_whitespace=True, pattern=r"^[^@\s\x00]+@[^@\s\x00]+$")
+]
+Password = Annotated[str, StringConstraints(min_length=10, max_length=200)]
+Scope = Literal["usage:write", "holds:write", "credits:read", "admin"]
+
+
+class Register(Request):
+    """Sign up."""
+
+    email: Email
+    password: Password
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True, pattern=r"^[^\x00]+$")]
+
+
+class Login(Request):
+    """Log in."""
+
+    email: Email
+    password: Annotated[str, StringConstraints(max_length=200)]
+
+
+class Refresh(Request):
+    """Trade a refresh token for new tokens; each works once."""
+
+    refresh_token: Annotated[str, StringConstraints(max_length=200)]
+
+
+class User(Answer):
+    """A person, and the account he acts on."""
+
+    id: UserId
+    account: AccountId
+    email: str
+    name: str
+    staff_role: str | None = None
+
+
+class Session(Answer):
+    """Tokens of a signed-in user; the balance is null while the ledger cannot be reached."""
+
+    access_token: str
+    refresh_token: str
+    token_type: Literal["bearer"] = "bearer"
+    expires_in: int
+    user: User
+    balance: Balance | None
+
+
+class Me(Answer):
+    """Who is signed in, and his balance."""
+
+    user: User
+    balance: Balance | None
+
+
+class NewApiKey(Request):
+    """Ask for a key for a service."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=10)]
+
+
+class ApiKey(Answer):
+    """A key as it can be seen later; `secret` only in the answer that made it."""
+
+    id: ApiKeyId
+    name: str
+    prefix: str
+    scopes: list[Scope]
+    created_at: AwareDatetime
+    last_used_at: AwareDatetime | None = None
+    secret: str | None = None
+
+
+class EventsAccepted(Answer):
+    """How many usage events the broker has."""
+
+    accepted: int

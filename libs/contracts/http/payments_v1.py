@@ -1,0 +1,131 @@
+"""What the payments service takes and answers."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AwareDatetime, Field, model_validator
+
+from ..catalogue import Slug
+from ..credits import Credits, RequestedCredits
+from ..ids import AccountId, PurchaseId, RefundId, UserId
+from ..money import Currency, Money
+from .base import Answer, Request
+
+PurchaseState = Literal[
+    "created",
+    "processing",
+    "requires_action",
+    "succeeded",
+    "failed",
+    "canceled",
+    "unknown",
+    "partially_refunded",
+    "refunded",
+    "disputed",
+]
+Url = Annotated[str, Field(max_length=2000, pattern=r"^[a-zA-Z][a-zA-Z0-9+.-]*:[^\s]*$")]
+
+
+class PurchaseOrder(Request):
+    """What a customer wants to buy: a pack, or a number of credits, or as many as some money buys. Exactly one."""
+
+    pack: Slug | None = None
+    amount_credits: RequestedCredits | None = None
+    amount_money: Money | None = None
+    currency: Currency = "usd"
+    method: Literal["payment_intent", "checkout"] = "payment_intent"
+    return_url: Url | None = None
+    cancel_url: Url | None = None
+    quote_only: bool = False
+
+    @model_validator(mode="after")
+    def _names_one_thing(self) -> Self:
+        if sum(choice is not None for choice in (self.pack, self.amount_credits, self.amount_money)) != 1:
+            raise ValueError("name exactly one of pack, amount_credits and amount_money")
+        if self.amount_money is not None and self.amount_money.amount_minor <= 0:
+            raise ValueError("amount_money must be more than nothing")
+        if self.method == "checkout" and not self.quote_only and self.return_url is None:
+            raise ValueError("checkout needs a return_url to come back to")
+        return self
+
+
+class Buyer(Request):
+    """Who buys."""
+
+    account: AccountId
+    user: UserId
+    email: Annotated[str, Field(max_length=254)]
+    name: Annotated[str, Field(max_length=200)]
+
+
+class StartPurchase(Request):
+    """The gateway's request: the order, and who orders."""
+
+    id: PurchaseId
+    buyer: Buyer
+    order: PurchaseOrder
+
+
+class Quote(Answer):
+    """What an order costs and brings."""
+
+    pack: str | None
+    description: str
+    price: Money
+    credits: Credits
+    bonus: Credits
+    bonus_kind: str
+
+
+class Purchase(Answer):
+    """A purchase and where it stands."""
+
+    id: PurchaseId | None
+    account: AccountId
+    state: PurchaseState | Literal["quoted"]
+    method: str
+    quote: Quote
+    refunded: Money
+    client_secret: str | None = None
+    checkout_url: str | None = None
+    failure: str | None = None
+    created_at: AwareDatetime | None = None
+
+
+class RefundOrder(Request):
+    """How much money to give back; all that is left of the payment if no amount is named."""
+
+    amount: Money | None = None
+    reason: Literal["duplicate", "fraudulent", "requested_by_customer"] = "requested_by_customer"
+
+
+class Refund(Answer):
+    """A refund and where it stands."""
+
+    id: RefundId
+    purchase: PurchaseId
+    amount: Money
+    state: Literal["created", "pending", "succeeded", "failed", "unknown"]
+
+
+class PackOffer(Answer):
+    """A pack as it is offered."""
+
+    id: str
+    name: str
+    credits: Credits
+    bonus: Credits
+    prices: list[Money]
+
+
+class Packs(Answer):
+    """All packs on offer, and what a credit is called."""
+
+    data: list[PackOffer]
+    unit: dict[str, str]
+
+
+class PaymentConfig(Answer):
+    """What a frontend needs to load Stripe's Elements."""
+
+    publishable_key: str
+    currencies: list[str]

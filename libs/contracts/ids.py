@@ -1,0 +1,73 @@
+"""Ids: UUIDv7 inside and in the database; with a prefix that tells the kind wherever people see them.
+
+`acc_018f2b6c0d4e7a1b9c3d5e7f90a1b2c3`: the prefix and the UUID's 32 hexadecimal digits, so that one can be searched
+for the other by eye. The caller makes the id, and the id is the idempotency key.
+"""
+
+import os
+import time
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+PREFIXES = {
+    "account": "acc",
+    "user": "usr",
+    "api_key": "key",
+    "purchase": "pur",
+    "refund": "ref",
+    "lot": "lot",
+    "transaction": "txn",
+    "event": "evt",
+    "message": "msg",
+}
+
+
+def new_id() -> UUID:
+    """Make a UUIDv7 (RFC 9562): 48 bits of milliseconds, then randomness, so that keys sort by the time of making."""
+    millis = time.time_ns() // 1_000_000
+    return at_millis(millis)
+
+
+def at_millis(millis: int) -> UUID:
+    """Make a UUIDv7 for an instant in milliseconds since 1970."""
+    tail = int.from_bytes(os.urandom(10)) & ((1 << 74) - 1)
+    return UUID(int=millis << 80 | 0x7 << 76 | (tail >> 62) << 64 | 0b10 << 62 | tail & ((1 << 62) - 1))
+
+
+def show(kind: str, value: UUID) -> str:
+    """Write an id of this kind (a key of PREFIXES) as people see it."""
+    return f"{PREFIXES[kind]}_{value.hex}"
+
+
+def read(kind: str, text: str) -> UUID:
+    """Read an id of this kind. Raises ValueError if it is not one."""
+    prefix = PREFIXES[kind] + "_"
+    if not text.startswith(prefix) or len(text) != len(prefix) + 32:
+        raise ValueError(f'this is not the id of a {kind.replace("_", " ")}: those look like "{prefix}018f..."')
+    return UUID(hex=text[len(prefix) :])
+
+
+def _kind(kind: str) -> Any:
+    def validate(value: Any) -> Any:
+        return value if isinstance(value, UUID) else read(kind, value) if isinstance(value, str) else value
+
+    pattern = f"^{PREFIXES[kind]}_[0-9a-f]{{32}}$"
+    return Annotated[
+        UUID,
+        BeforeValidator(validate),
+        PlainSerializer(lambda value: show(kind, value), return_type=str, when_used="json"),
+        WithJsonSchema({"type": "string", "pattern": pattern}),
+    ]
+
+
+AccountId = _kind("account")
+UserId = _kind("user")
+ApiKeyId = _kind("api_key")
+PurchaseId = _kind("purchase")
+RefundId = _kind("refund")
+LotId = _kind("lot")
+TransactionId = _kind("transaction")
+EventId = _kind("event")
+MessageId = _kind("message")
