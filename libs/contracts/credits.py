@@ -58,4 +58,4 @@ Credits = Annotated[int, BeforeValidator(_read), _WRITTEN, _SCHEMA]
 """For answers and events: micro-credits in Python, a decimal string in JSON; either sign."""
 
 RequestedCredits = Annotated[int, Field(gt=0), BeforeValidator(_read_text), _WRITTEN, _SCHEMA]
-"""For requests: more than no credits, and only ever a string (FastAPI shows us parsed JSON, where 5 may be meant as 5)."""
+"""For requests: more than no credits, and only ever a string: FastAPI shows us parsed JSON, where 5 would be micro."""

@@ -61,7 +61,7 @@ class UsageRejected(CreditsEvent):
 
 
 class BalanceChanged(CreditsEvent):
-    """The account's balance now. State, not fact: coalesced, at most half a second behind; keep the highest sequence."""
+    """The balance now. State, not fact: coalesced, at most half a second behind; keep the highest sequence."""
 
     type: ClassVar[str] = "scrip.balance.changed.v1"
 

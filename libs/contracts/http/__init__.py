@@ -1,2 +1,4 @@
-"""HTTP models, one module per service and major version. What a service's own API under `/internal/v1` takes and
-answers is here too: it is what services may know of each other."""
+"""HTTP models, one module per service and major version.
+
+What a service's own API under `/internal/v1` takes and answers is here too: services may know that much of each other.
+"""

@@ -1,0 +1,271 @@
+"""Subscriptions: FastStream consumers whose offsets are committed after the effect, with three kinds of errors.
+
+A domain "no" is the handler's to record. A transient error is retried in place, so that order is kept. Anything else
+is a bug or poison: a few tries, then a dead letter, so that others flow.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import httpx2
+from aiokafka import ConsumerRebalanceListener
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
+from faststream.kafka.annotations import KafkaMessage
+
+from libs.chassis.broker import dead_letters
+from libs.chassis.broker.dead_letters import DeadLetterLimit, TooManyDeadLettersError
+from libs.chassis.broker.records import Record
+from libs.chassis.clock import Clock
+from libs.chassis.errors import UnavailableError
+from libs.chassis.pool import TRANSIENT, Pool
+from libs.chassis.telemetry import MESSAGES_HANDLED, log, traceparent
+from libs.contracts.envelope import CloudEvent
+from libs.contracts.topics import Topic
+
+Handle = Callable[[Sequence[CloudEvent]], Awaitable[None]]
+
+RETRYABLE = (*TRANSIENT, UnavailableError, httpx2.TransportError)
+"""What the same message may not meet again."""
+
+_TRIES = 3
+_RETRY_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
+_GIVE_UP_SECONDS = 60.0
+_KEYS_AT_ONCE = 8
+_REST_SECONDS = 30.0
+
+
+class Drain(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
+    """Lets the batch in hand finish, and commit, before its partitions go to another consumer."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.joined = False
+
+    async def on_partitions_revoked(self, revoked: Any) -> None:  # noqa: ARG002 - aiokafka's signature
+        """Wait for the batch in hand; a consumer that is stuck loses its partitions all the same."""
+        self.joined = False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(20), self.lock:
+                pass
+
+    async def on_partitions_assigned(self, assigned: Any) -> None:  # noqa: ARG002 - aiokafka's signature
+        """Note that the group has taken us in; there is nothing to prepare, a partition is its committed offset."""
+        self.joined = True
+
+
+async def raw(message: Any) -> Any:
+    """Leave decoding to us: FastStream's would let one bad record poison its whole batch (0.7)."""
+    return message.body
+
+
+@dataclass
+class Subscription:
+    """How one topic is consumed: by whom, one key at a time or a batch at once, and whether a failing key parks."""
+
+    consumer: str
+    handle: Handle
+    pool: Pool
+    clock: Clock
+    whole_batches: bool
+    parks: bool
+    drain: Drain = field(default_factory=Drain)
+    limit: DeadLetterLimit = field(default_factory=DeadLetterLimit)
+
+    async def take(self, message: KafkaMessage) -> None:
+        """Handle what was polled, then commit its offsets. Raises only to have all of it delivered again."""
+        try:
+            async with self.drain.lock:
+                await self._handle_all([Record.of(record) for record in message.raw_message])
+                await message.ack()
+        except Exception as error:
+            log.error("consumer.rests", consumer=self.consumer, error=repr(error))
+            await asyncio.sleep(_REST_SECONDS if _is_flood(error) else _RETRY_SECONDS[-1])
+            raise
+
+    async def redrive(self, payload: bytes) -> None:
+        """Handle one dead letter again, as if it had just come."""
+        await self.handle([CloudEvent.decode(payload)])
+
+    async def _handle_all(self, records: Sequence[Record]) -> None:
+        parked = await self._parked(records)
+        by_key: dict[str, list[tuple[Record, CloudEvent]]] = {}
+        for record in records:
+            if record.key in parked:
+                await self._bury(record, "waits behind an earlier dead letter of its key", attempts=0)
+            elif (event := await self._decode(record)) is not None:
+                by_key.setdefault(record.key, []).append((record, event))
+        if self.whole_batches and by_key and await self._handle_at_once(by_key):
+            return
+        gate = asyncio.Semaphore(_KEYS_AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+            for pairs in by_key.values():
+                group.create_task(self._handle_key(pairs, gate))
+
+    async def _parked(self, records: Sequence[Record]) -> set[str]:
+        if not self.parks:
+            return set()
+        async with self.pool.connection() as conn:
+            return await dead_letters.parked_keys(conn, self.consumer, [record.key for record in records])
+
+    async def _decode(self, record: Record) -> CloudEvent | None:
+        try:
+            return CloudEvent.decode(record.payload)
+        except ValueError as error:
+            self.limit.check()
+            await self._bury(record, f"malformed: {error}", attempts=1)
+            return None
+
+    async def _handle_at_once(self, by_key: dict[str, list[tuple[Record, CloudEvent]]]) -> bool:
+        """Try the whole batch; False if it has a culprit, who is then found by handling keys apart."""
+        events = [event for pairs in by_key.values() for _, event in pairs]
+        try:
+            await self._patiently(events)
+        except RETRYABLE:
+            raise
+        except Exception as error:
+            log.warning("consumer.batch_spoilt", consumer=self.consumer, error=repr(error))
+            return False
+        self._count("handled", len(events))
+        return True
+
+    async def _handle_key(self, pairs: Sequence[tuple[Record, CloudEvent]], gate: asyncio.Semaphore) -> None:
+        async with gate:
+            failed = False
+            for record, event in pairs:
+                if failed and self.parks:
+                    await self._bury(record, "waits behind an earlier dead letter of its key", attempts=0)
+                else:
+                    failed = not await self._handle_one(record, event) or failed
+
+    async def _handle_one(self, record: Record, event: CloudEvent) -> bool:
+        for attempt in range(1, _TRIES + 1):
+            try:
+                traceparent.set(event.traceparent)
+                await self._patiently([event])
+            except RETRYABLE:
+                raise
+            except Exception as error:
+                log.exception("consumer.failed", consumer=self.consumer, event_id=event.id, attempt=attempt)
+                if attempt == _TRIES:
+                    self.limit.check()
+                    await self._bury(record, repr(error), attempts=attempt)
+                    return False
+                await asyncio.sleep(_RETRY_SECONDS[attempt])
+            else:
+                self._count("handled", 1)
+                return True
+        return False
+
+    async def _patiently(self, events: Sequence[CloudEvent]) -> None:
+        """Retry in place what may pass, for a minute; then let the broker deliver it again."""
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + _GIVE_UP_SECONDS
+        for tries in count():
+            try:
+                await self.handle(events)
+            except RETRYABLE as error:
+                if loop.time() > ends:
+                    raise
+                log.warning("consumer.retries", consumer=self.consumer, error=repr(error))
+                await asyncio.sleep(_RETRY_SECONDS[min(tries, len(_RETRY_SECONDS) - 1)])
+            else:
+                return
+
+    async def _bury(self, record: Record, error: str, *, attempts: int) -> None:
+        async with self.pool.transaction() as conn:
+            await dead_letters.record_letter(
+                conn, self.consumer, record, error=error, attempts=attempts, at=self.clock.now()
+            )
+        self._count("dead_letter", 1)
+
+    def _count(self, outcome: str, number: int) -> None:
+        MESSAGES_HANDLED.labels(self.consumer, outcome).inc(number)
+        if outcome == "handled":
+            self.limit.handled()
+
+
+def _is_flood(error: Exception) -> bool:
+    return isinstance(error, TooManyDeadLettersError) or (
+        isinstance(error, ExceptionGroup) and error.subgroup(TooManyDeadLettersError) is not None
+    )
+
+
+class Consumers:
+    """All subscriptions of a process. Starts when the broker is there, and begins anew when it is another one."""
+
+    def __init__(self, servers: str, *, service: str, pool: Pool, clock: Clock, session_timeout_ms: int) -> None:
+        self._service = service
+        self._pool = pool
+        self._clock = clock
+        self._session_timeout_ms = session_timeout_ms
+        self._broker = KafkaBroker(
+            servers, client_id=f"scrip-{service}", allow_auto_create_topics=False, logger=None, graceful_timeout=20.0
+        )
+        self._keeper: asyncio.Task[None] | None = None
+        self.subscriptions: list[Subscription] = []
+
+    def subscribe(
+        self, topic: Topic, handle: Handle, *, ack_policy: AckPolicy, parks: bool, whole_batches: bool = False
+    ) -> None:
+        """Consume a topic from its earliest record on, in a group of the service's own.
+
+        `ack_policy` is said where the subscription is made; NACK_ON_ERROR, with our commit after the effect, delivers
+        at least once. `parks`: a dead letter holds back what follows under its key.
+        """
+        consumer = f"{self._service}.{topic.name}"
+        subscription = Subscription(consumer, handle, self._pool, self._clock, whole_batches, parks)
+        subscriber = self._broker.subscriber(
+            topic.name,
+            group_id=f"scrip-{consumer}",
+            batch=True,
+            max_records=200,
+            batch_timeout_ms=5,
+            auto_offset_reset="earliest",
+            ack_policy=ack_policy,
+            decoder=raw,
+            listener=subscription.drain,
+            no_reply=True,
+            session_timeout_ms=self._session_timeout_ms,
+            heartbeat_interval_ms=self._session_timeout_ms // 10,
+            rebalance_timeout_ms=60_000,
+        )
+        subscriber(subscription.take)
+        self.subscriptions.append(subscription)
+
+    async def start(self) -> None:
+        """Begin to consume as soon as the broker answers."""
+        self._keeper = asyncio.create_task(self._start_when_possible(), name="consumers")
+
+    async def stop(self) -> None:
+        """Finish the batches in hand, commit, leave the groups."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._keeper
+        await self._broker.stop()
+
+    async def begin_anew(self) -> None:
+        """Leave and join again: on a broker without memory every group begins at the earliest record."""
+        await self.stop()
+        await self.start()
+
+    def ready(self) -> bool:
+        """Tell whether every subscription has joined its group."""
+        return all(subscription.drain.joined for subscription in self.subscriptions)
+
+    async def _start_when_possible(self) -> None:
+        while True:
+            try:
+                await self._broker.start()
+            except Exception as error:
+                log.warning("consumers.wait_for_broker", error=repr(error))
+                with suppress(Exception):
+                    await self._broker.stop()
+                await asyncio.sleep(1)
+            else:
+                return

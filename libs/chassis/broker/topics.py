@@ -1,0 +1,85 @@
+"""Topics come into being here, and again when a broker has lost them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError
+
+from libs.chassis.telemetry import log
+from libs.contracts.topics import Topic
+
+_LOOK_EVERY_SECONDS = 2.0
+
+
+class TopicWatch:
+    """Keeps the declared topics in being, and tells when the broker is no longer the one it was.
+
+    A broker that comes back with another cluster id has forgotten everything, offsets included: consumers must then
+    begin at the earliest record.
+    """
+
+    def __init__(
+        self,
+        servers: str,
+        *,
+        topics: Iterable[Topic],
+        replication: int,
+        on_new_cluster: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._servers = servers
+        self._topics = tuple(topics)
+        self._replication = replication
+        self._on_new_cluster = on_new_cluster
+        self._cluster: str | None = None
+        self._loop: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to look; the broker may be away for now."""
+        self._loop = asyncio.create_task(self._watch(), name="topic-watch")
+
+    async def stop(self) -> None:
+        """Stop looking."""
+        if self._loop is not None:
+            self._loop.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._loop
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                await self._look()
+            except (KafkaError, OSError, TimeoutError) as error:
+                log.warning("topics.broker_away", error=repr(error))
+            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+
+    async def _look(self) -> None:
+        cluster = await ensure(self._servers, self._topics, replication=self._replication)
+        known, self._cluster = self._cluster, cluster
+        if known is not None and known != cluster:
+            log.error("topics.new_cluster", was=known, now=cluster)
+            await self._on_new_cluster()
+
+
+async def ensure(servers: str, topics: Iterable[Topic], *, replication: int) -> str:
+    """Create the topics that are missing; returns the cluster's id. Raises KafkaError if the broker is away."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=10_000)
+    try:
+        await admin.start()
+        there = set(await admin.list_topics())
+        missing = [topic for topic in topics if topic.name not in there]
+        if missing:
+            await admin.create_topics([_new(topic, replication) for topic in missing])
+        return str((await admin.describe_cluster())["cluster_id"])
+    finally:
+        await admin.close()
+
+
+def _new(topic: Topic, replication: int) -> NewTopic:
+    return NewTopic(
+        topic.name,
+        num_partitions=topic.partitions,
+        replication_factor=replication,
+        topic_configs={"retention.ms": str(topic.retention_ms)},
+    )

@@ -1,0 +1,42 @@
+"""Time comes through a clock that is passed in; one file moves it for every process of a stack.
+
+The file holds an offset in seconds. Tests and demonstrations write it to travel; without it the clock is the machine's.
+"""
+
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+_RECHECK_SECONDS = 0.1
+
+
+class Clock:
+    """Tells the time in UTC, moved by the offset file if there is one."""
+
+    def __init__(self, offset_file: Path | None = None) -> None:
+        self._file = offset_file
+        self._checked = float("-inf")
+        self._modified = -1
+        self._offset = timedelta()
+
+    def now(self) -> datetime:
+        """Tell the instant, with a time zone (UTC)."""
+        return datetime.now(UTC) + self.offset()
+
+    def offset(self) -> timedelta:
+        """Tell how far this clock is from the machine's; the file is looked at ten times a second at most."""
+        if self._file is None:
+            return self._offset
+        if (tick := time.monotonic()) - self._checked >= _RECHECK_SECONDS:
+            self._checked = tick
+            self._reread(self._file)
+        return self._offset
+
+    def _reread(self, file: Path) -> None:
+        try:
+            modified = file.stat().st_mtime_ns
+            if modified != self._modified:
+                self._offset = timedelta(seconds=float(file.read_text(encoding="ascii") or 0))
+                self._modified = modified
+        except FileNotFoundError:
+            self._offset, self._modified = timedelta(), -1

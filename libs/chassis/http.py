@@ -1,0 +1,168 @@
+"""The HTTP app of every service: problem documents, request ids, bounded bodies, health, readiness, metrics."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from libs.chassis.errors import DomainError, PayloadTooLargeError, UnavailableError
+from libs.chassis.pool import TRANSIENT
+from libs.chassis.telemetry import REQUESTS, log, new_traceparent, traceparent
+from libs.contracts import errors as codes
+from libs.contracts.errors import PROBLEM_TYPE, ErrorCode, Problem
+from libs.contracts.ids import new_id, show
+
+Check = Callable[[], Awaitable[bool]]
+
+_STATUS_CODES = {
+    401: codes.NOT_AUTHENTICATED,
+    403: codes.NOT_ALLOWED,
+    404: codes.NOT_FOUND,
+    405: codes.METHOD_NOT_ALLOWED,
+    413: codes.PAYLOAD_TOO_LARGE,
+    503: codes.UNAVAILABLE,
+}
+
+
+def create_app(
+    title: str, *, version: str = "1", largest_body: int = 1024 * 1024, checks: Mapping[str, Check]
+) -> FastAPI:
+    """Make an app; `checks` are what readiness depends on, by the name an operator sees."""
+    app = FastAPI(
+        title=title,
+        version=version,
+        docs_url=None,
+        redoc_url=None,
+        responses={"default": {"model": Problem, "description": "A problem document, `application/problem+json`"}},
+    )
+    app.add_exception_handler(DomainError, _on_domain_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(Exception, _on_bug)
+    for error in TRANSIENT:
+        app.add_exception_handler(error, _on_transient)
+    app.add_middleware(_Envelope, largest_body=largest_body)
+    _add_health(app, checks)
+    return app
+
+
+def _add_health(app: FastAPI, checks: Mapping[str, Check]) -> None:
+    @app.get("/livez", include_in_schema=False)
+    async def livez() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz", include_in_schema=False)
+    async def readyz() -> JSONResponse:
+        results = await asyncio.gather(*(check() for check in checks.values()))
+        states = dict(zip(checks, results, strict=True))
+        status = 200 if all(results) else 503
+        return JSONResponse({"status": "ok" if status == 200 else "not ready", "checks": states}, status_code=status)
+
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+def problem(code: ErrorCode, detail: str, *, headers: Mapping[str, str] | None = None, **facts: Any) -> JSONResponse:
+    """Write a problem document (RFC 9457)."""
+    body = {
+        "type": PROBLEM_TYPE + code.code,
+        "title": code.title,
+        "status": code.status,
+        "detail": detail,
+        "code": code.code,
+        "request_id": structlog.contextvars.get_contextvars().get("request_id"),
+        **facts,
+    }
+    return JSONResponse(body, status_code=code.status, media_type="application/problem+json", headers=headers)
+
+
+async def _on_domain_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, DomainError)  # noqa: S101 - the handler is registered for it
+    headers = {"Retry-After": str(error.facts.pop("retry_after", 1))} if error.code.status in (429, 503) else None
+    return problem(error.code, error.detail, headers=headers, **error.facts)
+
+
+async def _on_invalid_request(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - the handler is registered for it
+    found = [
+        {"where": "/".join(str(part) for part in e["loc"]), "what": e["msg"].removeprefix("Value error, ")}
+        for e in error.errors()[:20]
+    ]
+    what = f"{found[0]['where']}: {found[0]['what']}" if found else "the request cannot be read"
+    return problem(codes.INVALID_REQUEST, what, errors=found)
+
+
+async def _on_http_exception(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 - the handler is registered for it
+    code = _STATUS_CODES.get(error.status_code, codes.INVALID_REQUEST)
+    return problem(code, str(error.detail), headers=error.headers)
+
+
+async def _on_transient(request: Request, error: Exception) -> JSONResponse:
+    log.warning("http.transient", path=request.url.path, error=repr(error))
+    return await _on_domain_error(request, UnavailableError())
+
+
+async def _on_bug(request: Request, error: Exception) -> JSONResponse:
+    log.error("http.bug", path=request.url.path, exc_info=error)
+    return problem(codes.INTERNAL_ERROR, "Something went wrong on our side; tell us the request_id.")
+
+
+class _Envelope:
+    """Around every request: an id, the trace's context, a bound on the body, a measurement."""
+
+    def __init__(self, app: ASGIApp, *, largest_body: int) -> None:
+        self._app = app
+        self._largest = largest_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        request_id = headers.get(b"x-request-id", b"").decode("latin-1")[:100] or show("message", new_id())
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        traceparent.set(headers.get(b"traceparent", b"").decode("latin-1")[:64] or new_traceparent())
+        began, status = time.perf_counter(), 500
+
+        async def send_on(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode("latin-1"))]
+            await send(message)
+
+        try:
+            if int(headers.get(b"content-length", b"0") or 0) > self._largest:
+                raise PayloadTooLargeError  # noqa: TRY301 - one place answers
+            await self._app(scope, _bounded(receive, self._largest), send_on)
+        except PayloadTooLargeError as error:
+            answer = problem(error.code, f"a body has at most {self._largest} bytes here")
+            await answer(scope, receive, send_on)
+        finally:
+            route = getattr(scope.get("route"), "path", "none")
+            REQUESTS.labels(scope["method"], route, status).observe(time.perf_counter() - began)
+            structlog.contextvars.unbind_contextvars("request_id")
+
+
+def _bounded(receive: Receive, largest: int) -> Receive:
+    seen = 0
+
+    async def bounded() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > largest:
+            raise PayloadTooLargeError
+        return message
+
+    return bounded

@@ -1,0 +1,98 @@
+"""Migrations: numbered SQL files, forward only, each applied once and remembered with its checksum.
+
+Statements are sent one by one (a distributed PostgreSQL refuses several in a string), in one transaction a file.
+Two runners at once are safe: the lock is polled outside any transaction, so that the waiter holds no snapshot.
+"""
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+_LOCK = 0x5C21B001
+_TOKEN = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"[^\"]*\"|\$(\w*)\$.*?\$\1\$|;", re.DOTALL)
+PLUMBING = Path(__file__).parent / "migrations"
+"""The chassis' own tables (outbox, inbox, idempotency keys, dead letters), in every service's database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file: the folder's name for itself, the number and name of the file, its text."""
+
+    set: str
+    name: str
+    text: str
+
+    @property
+    def checksum(self) -> str:
+        """Tell the text by a short hash."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+class ChangedMigrationError(Exception):
+    """A migration that was applied has another text now; add a new one instead."""
+
+
+def read(set_name: str, folder: Path) -> list[Migration]:
+    """Read a folder's migrations in the order of their numbers."""
+    return [Migration(set_name, file.stem, file.read_text()) for file in sorted(folder.glob("*.sql"))]
+
+
+def statements(text: str) -> Iterator[str]:
+    """Split SQL at the semicolons that end statements: not those in strings, names, comments or dollar quotes."""
+    start = 0
+    for token in _TOKEN.finditer(text):
+        if token[0] == ";":
+            yield text[start : token.start()].strip()
+            start = token.end()
+    if re.sub(r"--[^\n]*|/\*.*?\*/", "", rest := text[start:].strip(), flags=re.DOTALL).strip():
+        yield rest
+
+
+async def migrate(url: str, *, migrations: list[Migration], app_role: str) -> list[str]:
+    """Bring a database up to date as its owner; `:app_role` in a file is the service's role. Returns what was applied.
+
+    Raises ChangedMigrationError if a file that was applied has changed since.
+    """
+    conn = await asyncpg.connect(url, server_settings={"lock_timeout": "5s", "application_name": "scrip-migrate"})
+    try:
+        while not await conn.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):  # noqa: ASYNC110 - nobody to tell us
+            await asyncio.sleep(0.1)
+        await conn.execute(
+            "CREATE TABLE IF NOT EXISTS schema_migration (set text, name text, checksum text NOT NULL,"
+            " applied_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (set, name))"
+        )
+        await conn.execute(f'GRANT SELECT ON schema_migration TO "{app_role}"')
+        return [m.name for m in migrations if await _apply(conn, m, app_role)]
+    finally:
+        await conn.close()
+
+
+async def _apply(conn: "asyncpg.Connection[asyncpg.Record]", migration: Migration, app_role: str) -> bool:
+    known = await conn.fetchval(
+        "SELECT checksum FROM schema_migration WHERE set = $1 AND name = $2", migration.set, migration.name
+    )
+    if known == migration.checksum:
+        return False
+    if known is not None:
+        raise ChangedMigrationError(f"{migration.set}/{migration.name} was applied with another text")
+    async with conn.transaction():
+        for statement in statements(migration.text.replace(":app_role", f'"{app_role}"')):
+            await conn.execute(statement)
+        await conn.execute(
+            "INSERT INTO schema_migration (set, name, checksum) VALUES ($1, $2, $3)",
+            migration.set,
+            migration.name,
+            migration.checksum,
+        )
+    return True
+
+
+async def pending(conn: "asyncpg.Connection[asyncpg.Record]", migrations: list[Migration]) -> list[str]:
+    """Name the migrations that a database still lacks (readiness asks this)."""
+    applied = {(row["set"], row["name"]) for row in await conn.fetch("SELECT set, name FROM schema_migration")}
+    return [m.name for m in migrations if (m.set, m.name) not in applied]

@@ -1,0 +1,101 @@
+"""Connections to the service's own database.
+
+`pool` goes to operations and `conn` to the store: the argument tells who owns the transaction.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import asyncpg
+import orjson
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+else:
+    Connection: TypeAlias = asyncpg.Connection
+Record: TypeAlias = asyncpg.Record
+
+TRANSIENT = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.QueryCanceledError,
+    OSError,
+    TimeoutError,
+)
+"""Errors of the database that the same call may not meet again."""
+
+
+class Pool:
+    """A pool of connections whose transactions tell, once committed, those who wait for news."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._pool = pool
+        self._committed: list[Callable[[], None]] = []
+
+    def on_commit(self, tell: Callable[[], None]) -> None:
+        """Have `tell` called after every commit: quick, and never failing. The outbox's relay wakes by it."""
+        self._committed.append(tell)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """Open a transaction: committed when the block ends, rolled back when it raises."""
+        async with self._pool.acquire() as conn, conn.transaction():
+            yield conn
+        for tell in self._committed:
+            tell()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend a connection for single statements, each its own transaction."""
+        async with self._pool.acquire() as conn:
+            yield conn
+
+    async def healthy(self) -> bool:
+        """Tell whether the database answers."""
+        try:
+            async with self._pool.acquire(timeout=2) as conn:
+                return bool(await conn.fetchval("SELECT true", timeout=2))
+        except (asyncpg.PostgresError, *TRANSIENT):
+            return False
+
+    async def close(self) -> None:
+        """Give all connections back; those still at work after ten seconds are cut."""
+        try:
+            async with asyncio.timeout(10):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
+
+
+async def open_pool(url: str, *, size: int, name: str) -> Pool:
+    """Connect to the database; `name` is how its administrator sees us. JSON columns read and write Python values."""
+    pool = await asyncpg.create_pool(
+        url,
+        min_size=min(2, size),
+        max_size=size,
+        init=set_up,
+        command_timeout=60,
+        server_settings={"application_name": name, "timezone": "UTC", "jit": "off"},
+    )
+    return Pool(pool)
+
+
+async def set_up(conn: Connection) -> None:
+    """Teach a fresh connection our JSON."""
+    for kind in ("json", "jsonb"):
+        await conn.set_type_codec(kind, schema="pg_catalog", encoder=_to_json, decoder=orjson.loads)
+
+
+def _to_json(value: Any) -> str:
+    return orjson.dumps(value).decode()

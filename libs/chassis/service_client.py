@@ -1,0 +1,117 @@
+"""Calls to another of our services: its token, our deadline, its problem documents as our errors."""
+
+import asyncio
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+import httpx2
+import structlog
+from pydantic import BaseModel
+
+from libs.chassis.errors import RemoteError, UnavailableError
+from libs.chassis.telemetry import traceparent
+from libs.chassis.tokens import Signer
+from libs.contracts.errors import CODES, INTERNAL_ERROR
+from libs.contracts.http.base import CALLER_HEADER, IDEMPOTENCY_KEY_HEADER
+
+T = TypeVar("T", bound=BaseModel)
+
+DEADLINE_HEADER = "Scrip-Deadline-Ms"
+_LONGEST_SECONDS = 25.0
+
+deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
+"""The loop's time by which the caller of what we do now wants his answer."""
+
+
+class ServiceClient:
+    """Speaks to one service under `/internal/v1`."""
+
+    def __init__(self, service: str, *, base_url: str, signer: Signer) -> None:
+        self._service = service
+        self._signer = signer
+        self._http = httpx2.AsyncClient(
+            base_url=f"{base_url.rstrip('/')}/internal/v1",
+            timeout=_LONGEST_SECONDS,
+            limits=httpx2.Limits(max_connections=100, max_keepalive_connections=50, keepalive_expiry=60),
+        )
+
+    async def start(self) -> None:
+        """Nothing to begin: connections are made on first need."""
+
+    async def stop(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def get(self, path: str, answer: type[T], *, params: dict[str, Any] | None = None) -> T:
+        """Ask. Raises the service's problem as RemoteError, UnavailableError if it does not answer."""
+        return answer.model_validate_json(await self._send("GET", path, params=params))
+
+    async def post(
+        self, path: str, body: BaseModel, answer: type[T], *, caller: str, idempotency_key: str | None = None
+    ) -> T:
+        """Have something done, on behalf of `caller`, once for an idempotency key. Raises as `get` does."""
+        headers = {CALLER_HEADER: caller}
+        if idempotency_key is not None:
+            headers[IDEMPOTENCY_KEY_HEADER] = idempotency_key
+        return answer.model_validate_json(await self._send("POST", path, body=body, headers=headers))
+
+    async def put(self, path: str, body: BaseModel, answer: type[T]) -> T:
+        """Have something be so; repeating it changes nothing. Raises as `get` does."""
+        return answer.model_validate_json(await self._send("PUT", path, body=body))
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: BaseModel | None = None,
+        params: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> bytes:
+        left = self._seconds_left()
+        try:
+            answer = await self._http.request(
+                method,
+                path,
+                params={k: v for k, v in (params or {}).items() if v is not None},
+                content=body.model_dump_json(exclude_none=True) if body else None,
+                headers={**self._headers(left), **(headers or {})},
+                timeout=left,
+            )
+        except httpx2.TransportError as error:
+            raise UnavailableError(f"the {self._service} service does not answer") from error
+        if answer.is_success:
+            return answer.content
+        raise self._problem(answer)
+
+    def _headers(self, left: float) -> dict[str, str]:
+        bound = structlog.contextvars.get_contextvars()
+        headers = {
+            "Authorization": f"Bearer {self._signer.token(self._service)}",
+            "Content-Type": "application/json",
+            DEADLINE_HEADER: str(int(left * 1000)),
+            "X-Request-Id": bound.get("request_id"),
+            "traceparent": traceparent.get(),
+        }
+        return {name: value for name, value in headers.items() if value}
+
+    def _problem(self, answer: httpx2.Response) -> RemoteError | UnavailableError:
+        try:
+            document = answer.json()
+            code, detail = CODES[document["code"]], str(document["detail"])
+        except (ValueError, KeyError):
+            code, detail = INTERNAL_ERROR, f"the {self._service} service failed"
+        if code.status >= 500:
+            return UnavailableError(f"the {self._service} service cannot answer now")
+        known = {"type", "title", "status", "detail", "code", "request_id", "instance"}
+        return RemoteError(code, detail, **{k: v for k, v in document.items() if k not in known})
+
+    @staticmethod
+    def _seconds_left() -> float:
+        ends = deadline.get()
+        if ends is None:
+            return _LONGEST_SECONDS
+        left = ends - asyncio.get_running_loop().time()
+        if left <= 0:
+            raise UnavailableError("there was no time left to ask")
+        return min(left, _LONGEST_SECONDS)

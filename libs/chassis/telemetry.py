@@ -1,0 +1,83 @@
+"""Logs, metrics, traces: what tells operators what happens. Every metric's name is here, and nowhere else.
+
+No secret, token, password or card number reaches a log: we log ids and outcomes, never bodies or headers.
+"""
+
+import logging
+import secrets
+import sys
+from collections.abc import MutableMapping
+from contextvars import ContextVar
+from typing import Any
+
+import structlog
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from prometheus_client import Counter, Gauge, Histogram
+
+OUTBOX_PUBLISHED = Counter("scrip_outbox_published_total", "Messages the broker has acknowledged", ["topic"])
+OUTBOX_PENDING = Gauge("scrip_outbox_pending_rows", "Outbox rows not yet published, as last seen by the active relay")
+MESSAGES_HANDLED = Counter("scrip_messages_handled_total", "Messages handled, by outcome", ["consumer", "outcome"])
+JOB_PASSES = Counter("scrip_job_passes_total", "Passes of background jobs, by outcome", ["job", "outcome"])
+REQUESTS = Histogram("scrip_http_request_seconds", "HTTP requests", ["method", "route", "status"])
+IDEMPOTENT_REPLAYS = Counter("scrip_idempotent_replays_total", "Requests answered from what is stored under their key")
+WEBHOOKS = Counter("scrip_webhooks_total", "Webhooks of Stripe, by outcome", ["outcome"])
+STRIPE_CALLS = Counter("scrip_stripe_calls_total", "Calls to Stripe, by outcome", ["operation", "outcome"])
+PAYMENTS_QUARANTINED = Counter(
+    "scrip_payments_quarantined_total", "Payments that differ from our own record", ["reason"]
+)
+LEDGER_POSTINGS = Counter("scrip_ledger_postings_total", "Postings the ledger decided", ["kind", "outcome"])
+MAILS = Counter("scrip_mails_total", "Tries to send a mail, by outcome", ["template", "outcome"])
+
+traceparent: ContextVar[str | None] = ContextVar("traceparent", default=None)
+"""The W3C trace context of what is being done now; events carry it on."""
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+def set_up_logs(service: str, *, level: str, form: str) -> None:
+    """Send structured lines to standard output: ours and those of the libraries."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+
+    def named(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return {"service": service, **event}
+
+    render = structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=[*shared, named], processor=render))
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+    for noisy in ("aiokafka", "faststream", "uvicorn.access", "httpx", "httpx2", "stripe"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            named,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def set_up_traces(service: str, endpoint: str | None) -> None:
+    """Send spans to a collector, if one is given."""
+    if endpoint is None:
+        return
+    provider = TracerProvider(resource=Resource.create({"service.name": f"scrip-{service}"}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")))
+    trace.set_tracer_provider(provider)
+
+
+def new_traceparent() -> str:
+    """Begin a trace."""
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"

@@ -1,0 +1,16 @@
+"""Settings of the credits service."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from libs.chassis.settings import ServiceSettings, settings_for
+
+
+class Settings(ServiceSettings):
+    """What the credits service needs to run."""
+
+    model_config = settings_for("credits")
+
+    catalogue: Path = Field(validation_alias="SCRIP_CATALOGUE", description="the file that says what is sold, and how")
+    usage_batch: int = Field(1000, ge=1, le=10_000, description="usage events that one transaction applies at most")
