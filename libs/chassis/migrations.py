@@ -13,6 +13,8 @@ from pathlib import Path
 
 import asyncpg
 
+from libs.chassis.pool import Connection
+
 _LOCK = 0x5C21B001
 _TOKEN = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"[^\"]*\"|\$(\w*)\$.*?\$\1\$|;", re.DOTALL)
 PLUMBING = Path(__file__).parent / "migrations"
@@ -92,7 +94,7 @@ async def _apply(conn: "asyncpg.Connection[asyncpg.Record]", migration: Migratio
     return True
 
 
-async def pending(conn: "asyncpg.Connection[asyncpg.Record]", migrations: list[Migration]) -> list[str]:
+async def pending(conn: Connection, migrations: list[Migration]) -> list[str]:
     """Name the migrations that a database still lacks (readiness asks this)."""
     applied = {(row["set"], row["name"]) for row in await conn.fetch("SELECT set, name FROM schema_migration")}
     return [m.name for m in migrations if (m.set, m.name) not in applied]

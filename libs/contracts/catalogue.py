@@ -87,6 +87,13 @@ class PriceBook(Section):
     meters: dict[str, Meter] = Field(default_factory=dict)
 
 
+class Policies(Section):
+    """What a deployment allows."""
+
+    customer_refunds: bool = False
+    """Whether a customer may refund his own purchases; staff always may."""
+
+
 class Catalogue(Section):
     """The whole file."""
 
@@ -97,6 +104,7 @@ class Catalogue(Section):
     packs: list[Pack] = Field(default_factory=list)
     custom_amount: CustomAmount | None = None
     price_book: PriceBook
+    policies: Policies = Policies()
 
     @model_validator(mode="after")
     def _packs_are_told_apart(self) -> Self:

@@ -43,7 +43,6 @@ class User(Answer):
     account: AccountId
     email: str
     name: str
-    staff_role: str | None = None
 
 
 class Session(Answer):

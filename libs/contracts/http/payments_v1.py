@@ -60,7 +60,6 @@ class Buyer(Request):
 class StartPurchase(Request):
     """The gateway's request: the order, and who orders."""
 
-    id: PurchaseId
     buyer: Buyer
     order: PurchaseOrder
 
