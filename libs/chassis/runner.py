@@ -28,13 +28,17 @@ class Part(Protocol):
 class Job:
     """A bounded pass, repeated: at once while it finds work, else after a pause.
 
-    A pass returns how much it did. It is safe to run twice, and safe to die in.
+    A pass returns how much it did. It is safe to run twice, and safe to die in. `rest_seconds` lie between two passes
+    even when there is work, so that what comes in quick succession is done together.
     """
 
-    def __init__(self, name: str, run: Callable[[], Awaitable[int]], *, every_seconds: float) -> None:
+    def __init__(
+        self, name: str, run: Callable[[], Awaitable[int]], *, every_seconds: float, rest_seconds: float = 0
+    ) -> None:
         self._name = name
         self._pass = run
         self._pause = every_seconds
+        self._rest = rest_seconds
         self._news = asyncio.Event()
         self._stopping = False
         self._loop: asyncio.Task[None] | None = None
@@ -63,6 +67,7 @@ class Job:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._pause):
                         await self._news.wait()
+            await asyncio.sleep(self._rest)
 
     async def _run_once(self) -> int:
         try:

@@ -17,7 +17,7 @@ import uvloop
 from fastapi import FastAPI
 from pydantic import ValidationError
 
-from libs.chassis import failpoints, migrations
+from libs.chassis import failpoints, housekeeping, migrations
 from libs.chassis.broker.producer import Producer
 from libs.chassis.broker.subscriptions import Consumers
 from libs.chassis.broker.topics import TopicWatch
@@ -72,9 +72,10 @@ class Foundation:
         return app
 
     def parts(self, app: FastAPI, *, clients: Sequence[Part] = (), jobs: Sequence[Part] = ()) -> list[Part]:
-        """Put the parts in the order in which they start; they stop in reverse."""
+        """Put the parts in the order in which they start; they stop in reverse. Housekeeping jobs are added here."""
         server = HttpServer(app, host=self.settings.host, port=self.settings.port)
-        working: list[Part] = [self.consumers, *jobs] if self.works else []
+        own = housekeeping.jobs(self.pool, self.clock, self.consumers)
+        working: list[Part] = [self.consumers, *jobs, *own] if self.works else []
         return [
             _Closes(self.pool.close),
             _Closes(self.producer.stop),
@@ -118,18 +119,11 @@ async def lay(name: str, role: Role, settings: ServiceSettings, schema: Sequence
     consumers = Consumers(
         settings.kafka, service=name, pool=pool, clock=clock, session_timeout_ms=settings.kafka_session_timeout_ms
     )
-    watch = TopicWatch(
-        settings.kafka,
-        topics=topics.ALL,
-        replication=settings.topic_replication,
-        on_new_cluster=consumers.begin_anew if role != "api" else _nothing,
-    )
+    watch = TopicWatch(settings.kafka, topics=topics.ALL, replication=settings.topic_replication)
+    if role != "api":
+        watch.on_new_cluster(consumers.begin_anew)
     relay = Relay(pool, producer, database_url=url)
     return Foundation(name, role, settings, clock, pool, producer, relay, consumers, watch, schema)
-
-
-async def _nothing() -> None:
-    pass
 
 
 async def _patiently(connect: Callable[[], Awaitable[Pool]]) -> Pool:

@@ -26,14 +26,17 @@ class TopicWatch:
         *,
         topics: Iterable[Topic],
         replication: int,
-        on_new_cluster: Callable[[], Awaitable[None]],
     ) -> None:
         self._servers = servers
         self._topics = tuple(topics)
         self._replication = replication
-        self._on_new_cluster = on_new_cluster
+        self._to_tell: list[Callable[[], Awaitable[None]]] = []
         self._cluster: str | None = None
         self._loop: asyncio.Task[None] | None = None
+
+    def on_new_cluster(self, tell: Callable[[], Awaitable[None]]) -> None:
+        """Have `tell` called when the broker has another cluster id than before."""
+        self._to_tell.append(tell)
 
     async def start(self) -> None:
         """Begin to look; the broker may be away for now."""
@@ -59,7 +62,8 @@ class TopicWatch:
         known, self._cluster = self._cluster, cluster
         if known is not None and known != cluster:
             log.error("topics.new_cluster", was=known, now=cluster)
-            await self._on_new_cluster()
+            for tell in self._to_tell:
+                await tell()
 
 
 async def ensure(servers: str, topics: Iterable[Topic], *, replication: int) -> str:

@@ -10,6 +10,21 @@ from .credits_v1 import BalanceChanged, CreditsGranted, CreditsTakenBack, UsageR
 from .payments_v1 import PaymentFailed, PaymentRefunded, PaymentSucceeded
 from .stripe_v1 import StripeEventReceived
 
+__all__ = [
+    "ALL",
+    "BY_TYPE",
+    "AccountOpened",
+    "BalanceChanged",
+    "CreditsGranted",
+    "CreditsTakenBack",
+    "Event",
+    "PaymentFailed",
+    "PaymentRefunded",
+    "PaymentSucceeded",
+    "StripeEventReceived",
+    "UsageRejected",
+]
+
 ALL: tuple[type[Event], ...] = (
     AccountOpened,
     StripeEventReceived,

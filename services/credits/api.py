@@ -1,0 +1,54 @@
+"""HTTP in: what other services may ask of the ledger, under `/internal/v1`."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query
+
+from libs.chassis.clock import Clock
+from libs.chassis.errors import NotFoundError
+from libs.chassis.internal_api import calling_service
+from libs.chassis.pool import Pool
+from libs.contracts import ids
+from libs.contracts.catalogue import Catalogue
+from libs.contracts.http.base import Cursor, Limit, Page
+from libs.contracts.http.credits_v1 import Balance, Lot, Transaction
+from services.credits.operations import accounts
+from services.credits.operations.ledger import Ledger
+
+
+def _account(account: str) -> UUID:
+    try:
+        return ids.read("account", account)
+    except ValueError as error:
+        raise NotFoundError(str(error)) from error
+
+
+Account = Annotated[UUID, Depends(_account)]
+
+
+def routes(pool: Pool, ledger: Ledger, catalogue: Catalogue, clock: Clock) -> APIRouter:
+    """Make the service's routes."""
+    router = APIRouter(prefix="/internal/v1/accounts/{account}", dependencies=[Depends(calling_service)])
+
+    @router.put("", operation_id="openAccount")
+    async def open_account(account: Account) -> Balance:
+        return await accounts.open_account(pool, ledger, account, bonus=catalogue.welcome_bonus, now=clock.now())
+
+    @router.get("/balance", operation_id="getBalance")
+    async def balance(account: Account) -> Balance:
+        return await accounts.balance(pool, account, now=clock.now())
+
+    @router.get("/lots", operation_id="listLots")
+    async def lots(
+        account: Account, limit: Annotated[Limit, Query()] = 20, cursor: Annotated[Cursor | None, Query()] = None
+    ) -> Page[Lot]:
+        return await accounts.lots(pool, account, limit=limit, cursor=cursor)
+
+    @router.get("/transactions", operation_id="listTransactions")
+    async def transactions(
+        account: Account, limit: Annotated[Limit, Query()] = 20, cursor: Annotated[Cursor | None, Query()] = None
+    ) -> Page[Transaction]:
+        return await accounts.transactions(pool, account, limit=limit, cursor=cursor)
+
+    return router

@@ -1,0 +1,35 @@
+"""Composition root of the credits service."""
+
+import yaml
+
+from libs.chassis.runner import Part
+from libs.chassis.service import Foundation
+from libs.contracts.catalogue import Catalogue
+from services.credits import api, consumers, jobs
+from services.credits.operations.ledger import Ledger
+from services.credits.settings import Settings
+
+
+async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
+    """Put the service together, for the role that the foundation was laid for."""
+    catalogue = Catalogue.model_validate(yaml.safe_load(settings.catalogue.read_text()))
+    pool, clock = foundation.pool, foundation.clock
+    ledger = Ledger(clock, fifo=catalogue.burn_order == "fifo")
+    usage = consumers.UsageConsumer(
+        settings.kafka,
+        pool=pool,
+        ledger=ledger,
+        book=catalogue.price_book,
+        clock=clock,
+        batch=settings.usage_batch,
+        session_ms=settings.kafka_session_timeout_ms,
+    )
+    work: list[Part] = []
+    if foundation.works:
+        consumers.subscribe(foundation.consumers, pool, ledger)
+        foundation.topics.on_new_cluster(usage.begin_anew)
+        work = [usage, *jobs.jobs(pool, foundation.producer, clock)]
+    app = foundation.app(**({"usage": usage.ready} if foundation.works else {}))
+    if foundation.serves:
+        app.include_router(api.routes(pool, ledger, catalogue, clock))
+    return foundation.parts(app, jobs=work)

@@ -1,0 +1,206 @@
+"""Kafka in: payments through FastStream, usage through aiokafka itself, whose offsets we commit after the effect.
+
+Usage is the hot path: the next poll is decoded while this batch is applied.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from faststream import AckPolicy
+
+from libs.chassis.broker import dead_letters
+from libs.chassis.broker.records import Record
+from libs.chassis.broker.subscriptions import RETRYABLE, Consumers, Drain
+from libs.chassis.clock import Clock
+from libs.chassis.pool import Pool
+from libs.chassis.telemetry import MESSAGES_HANDLED, log
+from libs.contracts.catalogue import PriceBook
+from libs.contracts.envelope import CloudEvent
+from libs.contracts.events import PaymentRefunded, PaymentSucceeded
+from libs.contracts.topics import PAYMENTS_EVENTS, USAGE_EVENTS
+from services.credits.operations import payments, usage
+from services.credits.operations.ledger import Ledger
+from services.credits.operations.usage import MalformedEventError, Usage
+
+USAGE_CONSUMER = "credits.scrip.usage.events.v1"
+_POLL_MS = 200
+_RETRY_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0)
+
+
+def subscribe(consumers: Consumers, pool: Pool, ledger: Ledger) -> None:
+    """Consume what payments tells. A dead letter parks its account: what follows may build on it."""
+
+    async def settle(events: Sequence[CloudEvent]) -> None:
+        told = [_payment(event) for event in events]
+        await payments.settle(pool, ledger, [event for event in told if event is not None])
+
+    consumers.subscribe(PAYMENTS_EVENTS, settle, ack_policy=AckPolicy.NACK_ON_ERROR, parks=True, whole_batches=True)
+
+
+def _payment(event: CloudEvent) -> PaymentSucceeded | PaymentRefunded | None:
+    if event.type == PaymentSucceeded.type:
+        return PaymentSucceeded.of(event)
+    if event.type == PaymentRefunded.type:
+        return PaymentRefunded.of(event)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """A poll, decoded: what can be burnt, what cannot even be read, and where to go on from."""
+
+    generation: int
+    usages: list[tuple[Record, Usage]]
+    malformed: list[tuple[Record, str]]
+    offsets: dict[TopicPartition, int]
+
+
+class UsageConsumer:
+    """Burns usage from its topic, in batches, one at a time; a member of the group of all credits workers."""
+
+    def __init__(
+        self, servers: str, *, pool: Pool, ledger: Ledger, book: PriceBook, clock: Clock, batch: int, session_ms: int
+    ) -> None:
+        self._servers = servers
+        self._pool = pool
+        self._ledger = ledger
+        self._book = book
+        self._clock = clock
+        self._batch = batch
+        self._session_ms = session_ms
+        self._drain = _UsageDrain()
+        self._loop: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    async def ready(self) -> bool:
+        """Tell whether the group has taken us in."""
+        return self._drain.joined
+
+    async def start(self) -> None:
+        """Begin to consume as soon as the broker answers."""
+        self._stopping = False
+        self._loop = asyncio.create_task(self._keep_consuming(), name="usage")
+
+    async def stop(self) -> None:
+        """Finish the batch in hand, commit, leave the group."""
+        self._stopping = True
+        if self._loop is not None:
+            done, _ = await asyncio.wait([self._loop], timeout=15)
+            if not done:
+                self._loop.cancel()
+
+    async def begin_anew(self) -> None:
+        """Leave and join again, on a broker that has forgotten everything."""
+        await self.stop()
+        await self.start()
+
+    async def _keep_consuming(self) -> None:
+        while not self._stopping:
+            consumer = AIOKafkaConsumer(
+                bootstrap_servers=self._servers,
+                group_id=f"scrip-{USAGE_CONSUMER}",
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                session_timeout_ms=self._session_ms,
+                heartbeat_interval_ms=self._session_ms // 10,
+                rebalance_timeout_ms=60_000,
+            )
+            consumer.subscribe([USAGE_EVENTS.name], listener=self._drain)
+            try:
+                await consumer.start()
+                await self._consume(consumer)
+            except (KafkaError, *RETRYABLE) as error:
+                log.warning("usage.interrupted", error=repr(error))
+            except Exception:
+                log.exception("usage.failed")
+            finally:
+                self._drain.joined = False
+                with suppress(KafkaError, *RETRYABLE):
+                    await consumer.stop()
+            if not self._stopping:
+                await asyncio.sleep(1)
+
+    async def _consume(self, consumer: AIOKafkaConsumer) -> None:
+        polling = asyncio.create_task(self._poll(consumer))
+        try:
+            while not self._stopping:
+                polled = await polling
+                polling = asyncio.create_task(self._poll(consumer))
+                async with self._drain.lock:
+                    if polled.offsets and polled.generation == self._drain.generation:
+                        await self._apply(polled)
+                        await consumer.commit(polled.offsets)
+        finally:
+            polling.cancel()
+            await asyncio.gather(polling, return_exceptions=True)
+
+    async def _poll(self, consumer: AIOKafkaConsumer) -> Polled:
+        generation = self._drain.generation
+        found = await consumer.getmany(timeout_ms=_POLL_MS, max_records=self._batch)
+        polled = Polled(generation, [], [], {})
+        for partition, records in found.items():
+            polled.offsets[partition] = records[-1].offset + 1
+            for raw in records:
+                record = Record.of(raw)
+                try:
+                    polled.usages.append((record, usage.read(record.payload)))
+                except MalformedEventError as error:
+                    polled.malformed.append((record, error.detail))
+        return polled
+
+    async def _apply(self, polled: Polled) -> None:
+        for record, error in polled.malformed:
+            await self._bury(record, error)
+        await self._burn(polled.usages)
+
+    async def _burn(self, usages: Sequence[tuple[Record, Usage]]) -> None:
+        """Burn them all; if one of them spoils the batch, halve it until the culprit is alone."""
+        if not usages:
+            return
+        try:
+            await self._burn_patiently([found for _, found in usages])
+        except RETRYABLE:
+            raise
+        except Exception as error:
+            if len(usages) == 1:
+                log.exception("usage.culprit", event_id=usages[0][1].event.id)
+                await self._bury(usages[0][0], repr(error))
+                return
+            half = len(usages) // 2
+            await self._burn(usages[:half])
+            await self._burn(usages[half:])
+
+    async def _burn_patiently(self, usages: Sequence[Usage]) -> None:
+        for pause in _RETRY_SECONDS:
+            try:
+                await usage.burn(self._pool, self._ledger, self._book, usages, now=self._clock.now())
+            except RETRYABLE as error:
+                log.warning("usage.retries", error=repr(error))
+                await asyncio.sleep(pause)
+            else:
+                MESSAGES_HANDLED.labels(USAGE_CONSUMER, "handled").inc(len(usages))
+                return
+        await usage.burn(self._pool, self._ledger, self._book, usages, now=self._clock.now())
+
+    async def _bury(self, record: Record, error: str) -> None:
+        async with self._pool.transaction() as conn:
+            at = self._clock.now()
+            await dead_letters.record_letter(conn, USAGE_CONSUMER, record, error=error, attempts=1, at=at)
+        MESSAGES_HANDLED.labels(USAGE_CONSUMER, "dead_letter").inc()
+
+
+class _UsageDrain(Drain):
+    """Also counts generations: what was polled before partitions moved is polled again by whoever has them now."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.generation = 0
+
+    async def on_partitions_revoked(self, revoked: object) -> None:
+        """Begin a new generation, then wait for the batch in hand."""
+        self.generation += 1
+        await super().on_partitions_revoked(revoked)

@@ -1,0 +1,22 @@
+"""Time in: one bounded pass each, that says how much it did."""
+
+from libs.chassis.broker.producer import Producer
+from libs.chassis.clock import Clock
+from libs.chassis.pool import Pool
+from libs.chassis.runner import Job
+from services.credits.operations.announcements import announce_balances
+from services.credits.operations.expiry import expire_lots
+
+
+def jobs(pool: Pool, producer: Producer, clock: Clock) -> list[Job]:
+    """Make the jobs of a worker."""
+
+    async def announce() -> int:
+        return await announce_balances(pool, producer, clock)
+
+    async def expire() -> int:
+        return await expire_lots(pool, clock)
+
+    announcing = Job("announce_balances", announce, every_seconds=0.25, rest_seconds=0.05)
+    pool.on_commit(announcing.wake)
+    return [announcing, Job("expire_lots", expire, every_seconds=1)]
