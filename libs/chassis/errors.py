@@ -1,5 +1,6 @@
 """Domain errors: classes with a code and a status, whose docstring is the message people read."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from libs.contracts import errors as codes
@@ -9,13 +10,15 @@ from libs.contracts.errors import ErrorCode
 class DomainError(Exception):
     """A definite "no" of the domain: told to the caller as a problem document, and nothing has changed.
 
-    A subclass names its code; its docstring's first line is the problem's detail unless one is given.
+    A subclass names its code; its docstring's first line is the problem's detail unless one is given. `facts` become
+    fields of the document, `headers` go with it.
     """
 
     code: ClassVar[ErrorCode]
 
-    def __init__(self, detail: str | None = None, **facts: Any) -> None:
+    def __init__(self, detail: str | None = None, *, headers: Mapping[str, str] | None = None, **facts: Any) -> None:
         self.detail = detail or (type(self).__doc__ or "").strip().splitlines()[0]
+        self.headers = dict(headers or {})
         self.facts = facts
         super().__init__(self.detail)
 

@@ -1,6 +1,7 @@
 """The HTTP app of every service: problem documents, request ids, bounded bodies, health, readiness, metrics."""
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -87,8 +88,8 @@ def problem(code: ErrorCode, detail: str, *, headers: Mapping[str, str] | None =
 
 async def _on_domain_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, DomainError)  # noqa: S101 - the handler is registered for it
-    headers = {"Retry-After": str(error.facts.pop("retry_after", 1))} if error.code.status in (429, 503) else None
-    return problem(error.code, error.detail, headers=headers, **error.facts)
+    retry = {"Retry-After": "1"} if error.code.status in (429, 503) else {}
+    return problem(error.code, error.detail, headers=retry | error.headers, **error.facts)
 
 
 async def _on_invalid_request(_: Request, error: Exception) -> JSONResponse:
@@ -129,9 +130,9 @@ class _Envelope:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        request_id = headers.get(b"x-request-id", b"").decode("latin-1")[:100] or show("message", new_id())
+        request_id = _plain(headers.get(b"x-request-id", b""), longest=100) or show("message", new_id())
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        traceparent.set(headers.get(b"traceparent", b"").decode("latin-1")[:64] or new_traceparent())
+        traceparent.set(_plain(headers.get(b"traceparent", b""), longest=64) or new_traceparent())
         began, status = time.perf_counter(), 500
 
         async def send_on(message: Message) -> None:
@@ -154,6 +155,11 @@ class _Envelope:
             structlog.contextvars.unbind_contextvars("request_id")
 
 
+def _plain(header: bytes, *, longest: int) -> str:
+    """Take what a caller names for our logs and onward calls, if it is printable ASCII; else nothing."""
+    return header.decode() if len(header) <= longest and re.fullmatch(rb"[\x21-\x7e]+", header) else ""
+
+
 def _bounded(receive: Receive, largest: int) -> Receive:
     seen = 0
 
@@ -161,8 +167,8 @@ def _bounded(receive: Receive, largest: int) -> Receive:
         nonlocal seen
         message = await receive()
         seen += len(message.get("body", b""))
-        if seen > largest:
-            raise PayloadTooLargeError
+        if seen > largest:  # FastAPI hands on an HTTPException met while it reads, and takes any other for a bad body
+            raise HTTPException(413, f"a body has at most {largest} bytes here")
         return message
 
     return bounded
