@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from libs.chassis.errors import RemoteError, UnavailableError
 from libs.chassis.telemetry import traceparent
 from libs.chassis.tokens import Signer
-from libs.contracts.errors import CODES, INTERNAL_ERROR
+from libs.contracts.errors import CODES, INTERNAL_ERROR, NOT_AUTHENTICATED
 from libs.contracts.http.base import CALLER_HEADER, IDEMPOTENCY_KEY_HEADER
 
 T = TypeVar("T", bound=BaseModel)
@@ -47,13 +47,20 @@ class ServiceClient:
         return answer.model_validate_json(await self._send("GET", path, params=params))
 
     async def post(
-        self, path: str, body: BaseModel, answer: type[T], *, caller: str, idempotency_key: str | None = None
+        self,
+        path: str,
+        body: BaseModel,
+        answer: type[T],
+        *,
+        caller: str,
+        idempotency_key: str | None = None,
+        params: dict[str, Any] | None = None,
     ) -> T:
         """Have something done, on behalf of `caller`, once for an idempotency key. Raises as `get` does."""
         headers = {CALLER_HEADER: caller}
         if idempotency_key is not None:
             headers[IDEMPOTENCY_KEY_HEADER] = idempotency_key
-        return answer.model_validate_json(await self._send("POST", path, body=body, headers=headers))
+        return answer.model_validate_json(await self._send("POST", path, body=body, params=params, headers=headers))
 
     async def put(self, path: str, body: BaseModel, answer: type[T]) -> T:
         """Have something be so; repeating it changes nothing. Raises as `get` does."""
@@ -101,7 +108,7 @@ class ServiceClient:
             code, detail = CODES[document["code"]], str(document["detail"])
         except (ValueError, KeyError):
             code, detail = INTERNAL_ERROR, f"the {self._service} service failed"
-        if code.status >= 500:
+        if code.status >= 500 or code == NOT_AUTHENTICATED:  # our token, not the caller's
             return UnavailableError(f"the {self._service} service cannot answer now")
         known = {"type", "title", "status", "detail", "code", "request_id", "instance"}
         return RemoteError(code, detail, **{k: v for k, v in document.items() if k not in known})
