@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
+from ..credits import Credits
 from ..ids import AccountId, ApiKeyId, UserId
 from .base import Answer, Request
 from .credits_v1 import Balance
@@ -66,7 +67,7 @@ class Me(Answer):
 class NewApiKey(Request):
     """Ask for a key for a service."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    name: Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True, pattern=r"^[^\x00]+$")]
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=10)]
 
 
@@ -80,6 +81,17 @@ class ApiKey(Answer):
     created_at: AwareDatetime
     last_used_at: AwareDatetime | None = None
     secret: str | None = None
+
+
+class LiveBalance(Answer):
+    """The balance at a sequence, as the live stream tells it: show it unless a higher one was seen."""
+
+    account: AccountId
+    available: Credits
+    held: Credits
+    overdraft: Credits
+    debt: Credits
+    sequence: int
 
 
 class EventsAccepted(Answer):
