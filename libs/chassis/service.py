@@ -6,9 +6,10 @@ python -m services.<name> api|worker|migrate|all
 import argparse
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -61,12 +62,12 @@ class Foundation:
         """Tell whether this process answers the service's own routes."""
         return self.role != "worker"
 
-    def app(self, *, largest_body: int = 1024 * 1024, **checks: Check) -> FastAPI:
+    def app(self, *, largest_body: int = 1024 * 1024, checks: Mapping[str, Check] = MappingProxyType({})) -> FastAPI:
         """Make the HTTP app, with the readiness checks that all share and those given."""
         shared: dict[str, Check] = {"database": self.pool.healthy, "schema": self._schema_is_current}
         if self.works:
             shared["consumers"] = self._consuming
-        app = create_app(f"Scrip {self.name}", largest_body=largest_body, checks=shared | checks)
+        app = create_app(f"Scrip {self.name}", largest_body=largest_body, checks={**shared, **checks})
         if self.settings.service_keys_file is not None:
             app.state.verifier = verifier(self.name, self.settings.service_keys_file)
         return app

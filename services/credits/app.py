@@ -29,7 +29,7 @@ async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
         consumers.subscribe(foundation.consumers, pool, ledger)
         foundation.topics.on_new_cluster(usage.begin_anew)
         work = [usage, *jobs.jobs(pool, foundation.producer, clock)]
-    app = foundation.app(**({"usage": usage.ready} if foundation.works else {}))
+    app = foundation.app(checks={"usage": usage.ready} if foundation.works else {})
     if foundation.serves:
         app.include_router(api.routes(pool, ledger, catalogue, clock))
     return foundation.parts(app, jobs=work)

@@ -154,7 +154,8 @@ def rounds(postings: Sequence[Posting]) -> Iterator[list[Posting]]:
 def first_of_each(postings: Iterable[Posting]) -> tuple[list[Posting], list[Posting]]:
     """Part a batch into the first posting of each key and those that repeat one within the batch."""
     seen: set[tuple[UUID, bytes]] = set()
-    first, again = [], []
+    first: list[Posting] = []
+    again: list[Posting] = []
     for posting in postings:
         name = (posting.account, posting.key)
         (again if name in seen else first).append(posting)
