@@ -1,7 +1,7 @@
 """Rules of the ledger that need no database: what a posting is, how usage is rated, in which order postings apply."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import ROUND_CEILING, Decimal
@@ -80,7 +80,7 @@ class Cause:
     reference_type: str
     reference_id: str
     description: str
-    details: dict[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
     price_version: str | None = None
 
 

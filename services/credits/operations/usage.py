@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from libs.chassis import failpoints, outbox
@@ -95,8 +94,7 @@ def _rate(book: PriceBook, usage: Usage, now: datetime) -> Spend | Refusal:
         rating = rate(book, event.type, data)
     except DomainError as error:
         return Refusal(usage, error.code, error.detail)
-    details: dict[str, Any] = {"source": event.source, "event_id": event.id, "quantity": str(data.quantity)}
-    details["properties"] = data.properties
+    details = {"source": event.source, "event_id": event.id, "quantity": str(data.quantity), **data.properties}
     cause = Cause("usage", "meter", event.type, _describe(event.type, data), details, rating.price_version)
     return Spend(usage.account, usage.key, usage.fingerprint, rating.credits, cause)
 

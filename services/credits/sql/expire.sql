@@ -7,7 +7,7 @@ WITH due AS MATERIALIZED (
         c.held,
         c.debt,
         c.sequence + row_number() OVER w AS sequence,
-        c.available - sum(l.remaining) OVER w AS available_after
+        c.available - (sum(l.remaining) OVER w)::bigint AS available_after
     FROM lot AS l
     INNER JOIN account AS c ON c.id = l.account_id
     WHERE l.account_id = ANY($1) AND l.open AND l.expires_at <= $2

@@ -26,8 +26,8 @@ axis AS MATERIALIZED (
     SELECT
         l.id AS lot_id,
         l.account_id,
-        sum(l.remaining) OVER w - l.remaining AS low,
-        sum(l.remaining) OVER w AS high
+        (sum(l.remaining) OVER w)::bigint - l.remaining AS low,
+        (sum(l.remaining) OVER w)::bigint AS high
     FROM lot AS l
     WHERE l.account_id = ANY($1) AND l.open AND (l.expires_at IS NULL OR l.expires_at > $12)
     WINDOW w AS (
