@@ -75,15 +75,19 @@ async def claim(conn: Connection, key: Key, *, subject: UUID | None, at: datetim
     return Claim(fresh=False, subject=row["subject"], status=row["status"], body=row["body"])
 
 
-async def answer(conn: Connection, key: Key, *, status: int, body: Any) -> None:
-    """Store the definite answer, in the transaction of the effect; the first answer stays."""
-    await conn.execute(
-        "UPDATE idempotency_key SET status = $3, body = $4 WHERE caller = $1 AND key = $2 AND status IS NULL",
+async def answer(conn: Connection, key: Key, *, status: int, body: Any) -> Claim:
+    """Store the definite answer, in the transaction of the effect; gives the one that stands: the first stays."""
+    row = await conn.fetchrow(
+        """UPDATE idempotency_key SET status = coalesce(status, $3), body = coalesce(body, $4)
+            WHERE caller = $1 AND key = $2 RETURNING subject, status, body""",
         key.caller,
         key.key,
         status,
         body,
     )
+    if row is None:  # pruned meanwhile: nobody can ask for it again
+        return Claim(fresh=False, subject=None, status=status, body=body)
+    return Claim(fresh=False, subject=row["subject"], status=row["status"], body=row["body"])
 
 
 async def prune(conn: Connection, *, now: datetime, keep: timedelta = timedelta(days=7)) -> int:

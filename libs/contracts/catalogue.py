@@ -63,6 +63,16 @@ class CustomAmount(Section):
     minimum: PositiveCredits
     maximum: PositiveCredits
 
+    @model_validator(mode="after")
+    def _prices_and_limits_make_sense(self) -> Self:
+        if any(price.amount_minor <= 0 for price in self.per_credit):
+            raise ValueError("custom_amount: a credit costs more than nothing")
+        if len({price.currency for price in self.per_credit}) != len(self.per_credit):
+            raise ValueError("custom_amount: one price per currency")
+        if self.minimum > self.maximum:
+            raise ValueError("custom_amount: the minimum is above the maximum")
+        return self
+
 
 class Price(Section):
     """What one unit of a meter costs when the properties are as `when` says."""

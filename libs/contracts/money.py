@@ -31,10 +31,14 @@ def decimals(currency: str) -> int:
     return 3 if currency in THREE_DECIMAL else 2
 
 
+def smallest_step(currency: str) -> int:
+    """Tell the minor units between two neighbouring amounts that Stripe can charge."""
+    return 10 if currency in THREE_DECIMAL else 100 if currency in WHOLE_UNITS_ONLY else 1
+
+
 def chargeable(amount_minor: int, currency: str) -> bool:
     """Tell whether Stripe can charge exactly this amount: its granularity and its eight digits."""
-    step = 10 if currency in THREE_DECIMAL else 100 if currency in WHOLE_UNITS_ONLY else 1
-    return 0 < amount_minor <= LARGEST_AMOUNT and amount_minor % step == 0
+    return 0 < amount_minor <= LARGEST_AMOUNT and amount_minor % smallest_step(currency) == 0
 
 
 class Money(BaseModel):
