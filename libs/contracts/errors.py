@@ -51,8 +51,8 @@ PAYMENT_MISMATCH = ErrorCode("PAY027", 409, "Payment differs from the purchase")
 UNKNOWN_ACCOUNT = ErrorCode("PAY028", 404, "Unknown account")
 MALFORMED_EVENT = ErrorCode("PAY029", 422, "Malformed event")
 CURRENCY_NOT_OFFERED = ErrorCode("PAY030", 422, "Currency not offered")
-REFUND_REFUSED = ErrorCode("PAY031", 409, "Refund refused")
 MALFORMED_WEBHOOK = ErrorCode("PAY031", 400, "Webhook is not an event")
+REFUND_REFUSED = ErrorCode("PAY032", 409, "Refund refused")
 
 CODES: dict[str, ErrorCode] = {value.code: value for value in list(globals().values()) if isinstance(value, ErrorCode)}
 """Every code by its name."""
