@@ -23,6 +23,15 @@ class LotToGrant(BaseModel):
     expires_at: AwareDatetime | None = None
 
 
+class LotToTakeBack(BaseModel):
+    """How many credits of a payment's lot go back, in total; none, once every refund of it has failed after all."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    kind: LotKind
+    credits: Annotated[Credits, Field(ge=0)]
+
+
 class PaymentEvent(Event):
     """What every event about a purchase says; `revision` rises with each, and older revisions are to be ignored."""
 
@@ -65,6 +74,6 @@ class PaymentRefunded(PaymentEvent):
 
     paid: Money
     refunded: Money
-    take_back: Annotated[list[LotToGrant], Field(max_length=6)]
+    take_back: Annotated[list[LotToTakeBack], Field(min_length=1, max_length=6)]
     payment_intent: str
     description: str
