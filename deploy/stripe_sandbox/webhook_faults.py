@@ -1,0 +1,84 @@
+"""Webhooks that go wrong on purpose: sent twice, late, in another order, or never."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+WINDOW_CLOSES_AFTER_S = 0.25
+"""A window that does not fill up is let go then, so that nothing waits for ever."""
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class WebhookSwitches(BaseModel):
+    """What is done to every delivery from now on; what is not said is as usual."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    duplicate: int = Field(0, ge=0, le=100, description="how many more times each is sent, at the same time")
+    delay_ms: int = Field(0, ge=0, description="how long each waits before its first attempt")
+    reorder: int = Field(0, ge=0, description="how many are gathered, shuffled and then let go")
+    drop: Fraction | list[str] = Field(0.0, description="the part that is never sent, or the event types that are not")
+    paused: bool = Field(False, description="nothing is sent until this is false again")
+    seed: int = Field(0, description="what the shuffling and the dropping draw from")
+
+
+class WebhookFaults:
+    """The switches in force and what they hold back; `send` is called with what they let go."""
+
+    def __init__(self, send: Callable[[str], None]) -> None:
+        self._send = send
+        self._window: list[str] = []
+        self._closing: asyncio.TimerHandle | None = None
+        self.flowing = asyncio.Event()
+        self.flowing.set()
+        self.switches = WebhookSwitches()
+        self._draw = random.Random(0)  # noqa: S311 - chance that a seed repeats, not secrecy
+
+    def switch(self, switches: WebhookSwitches) -> None:
+        """Put these switches in force and let go what the former ones held back in a window."""
+        self.switches = switches
+        self._draw = random.Random(switches.seed)  # noqa: S311 - chance that a seed repeats, not secrecy
+        self._let_go()
+        if switches.paused:
+            self.flowing.clear()
+        else:
+            self.flowing.set()
+
+    def drops(self, kind: str) -> bool:
+        """Tell whether a delivery of an event of this type is never made."""
+        drop = self.switches.drop
+        return kind in drop if isinstance(drop, list) else self._draw.random() < drop
+
+    def order(self, name: str) -> None:
+        """Let a delivery go, at once or with its window."""
+        if self.switches.reorder < 2:
+            self._send(name)
+            return
+        self._window.append(name)
+        if len(self._window) >= self.switches.reorder:
+            self._let_go()
+        elif self._closing is None:
+            self._closing = asyncio.get_running_loop().call_later(WINDOW_CLOSES_AFTER_S, self._let_go)
+
+    async def delay(self) -> None:
+        """Wait as long as deliveries are to wait."""
+        if self.switches.delay_ms:
+            await asyncio.sleep(self.switches.delay_ms / 1000)
+
+    def close(self) -> None:
+        """Forget what is held back."""
+        if self._closing:
+            self._closing.cancel()
+
+    def _let_go(self) -> None:
+        if self._closing:
+            self._closing.cancel()
+            self._closing = None
+        self._draw.shuffle(self._window)
+        for name in self._window:
+            self._send(name)
+        self._window.clear()
