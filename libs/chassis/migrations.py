@@ -16,6 +16,7 @@ import asyncpg
 from libs.chassis.pool import Connection
 
 _LOCK = 0x5C21B001
+_APP_ROLE = re.compile(r":?\bapp_role\b")
 _TOKEN = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"[^\"]*\"|\$(\w*)\$.*?\$\1\$|;", re.DOTALL)
 PLUMBING = Path(__file__).parent / "migrations"
 """The chassis' own tables (outbox, inbox, idempotency keys, dead letters), in every service's database."""
@@ -56,7 +57,7 @@ def statements(text: str) -> Iterator[str]:
 
 
 async def migrate(url: str, *, migrations: list[Migration], app_role: str) -> list[str]:
-    """Bring a database up to date as its owner; `:app_role` in a file is the service's role. Returns what was applied.
+    """Bring a database up to date as its owner; `app_role` in a file is the service's role. Returns what was applied.
 
     Raises ChangedMigrationError if a file that was applied has changed since.
     """
@@ -83,7 +84,7 @@ async def _apply(conn: "asyncpg.Connection[asyncpg.Record]", migration: Migratio
     if known is not None:
         raise ChangedMigrationError(f"{migration.set}/{migration.name} was applied with another text")
     async with conn.transaction():
-        for statement in statements(migration.text.replace(":app_role", f'"{app_role}"')):
+        for statement in statements(_APP_ROLE.sub(f'"{app_role}"', migration.text)):
             await conn.execute(statement)
         await conn.execute(
             "INSERT INTO schema_migration (set, name, checksum) VALUES ($1, $2, $3)",

@@ -13,7 +13,7 @@ CREATE TABLE outbox (
 );
 CREATE INDEX outbox_unpublished ON outbox (id) WHERE published_at IS NULL;
 CREATE INDEX outbox_by_time ON outbox USING brin (recorded_at);
-GRANT SELECT, INSERT, UPDATE, DELETE ON outbox TO :app_role;
+GRANT SELECT, INSERT, UPDATE, DELETE ON outbox TO app_role;
 
 CREATE TABLE inbox (
     consumer text NOT NULL,
@@ -22,7 +22,7 @@ CREATE TABLE inbox (
     PRIMARY KEY (consumer, message_id)
 );
 CREATE INDEX inbox_by_time ON inbox USING brin (received_at);
-GRANT SELECT, INSERT, DELETE ON inbox TO :app_role;
+GRANT SELECT, INSERT, DELETE ON inbox TO app_role;
 
 CREATE TABLE idempotency_key (
     caller text NOT NULL,
@@ -36,7 +36,7 @@ CREATE TABLE idempotency_key (
     CONSTRAINT an_answer_is_whole CHECK ((status IS NULL) = (body IS NULL))
 );
 CREATE INDEX idempotency_key_by_time ON idempotency_key USING brin (claimed_at);
-GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency_key TO :app_role;
+GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency_key TO app_role;
 
 CREATE TABLE dead_letter (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -55,4 +55,4 @@ CREATE TABLE dead_letter (
     CONSTRAINT a_letter_is_recorded_once UNIQUE (consumer, origin)
 );
 CREATE INDEX dead_letter_open ON dead_letter (consumer, key, id) WHERE state IN ('waiting', 'redriving');
-GRANT SELECT, INSERT, UPDATE ON dead_letter TO :app_role
+GRANT SELECT, INSERT, UPDATE ON dead_letter TO app_role

@@ -21,7 +21,7 @@ CREATE TABLE account (
     CONSTRAINT debt_is_not_negative CHECK (debt >= 0),
     CONSTRAINT overdraft_limit_is_not_negative CHECK (overdraft_limit >= 0)
 ) WITH (fillfactor = 60);
-GRANT SELECT, INSERT, UPDATE ON account TO :app_role;
+GRANT SELECT, INSERT, UPDATE ON account TO app_role;
 
 CREATE TABLE lot (
     id uuid PRIMARY KEY,
@@ -51,7 +51,7 @@ CREATE TABLE lot (
 CREATE INDEX lot_open ON lot (account_id, priority, expires_at, id) WHERE open;
 CREATE INDEX lot_of_account ON lot (account_id, id);
 CREATE INDEX lot_expiring ON lot (expires_at) WHERE open AND expires_at IS NOT NULL;
-GRANT SELECT, INSERT, UPDATE ON lot TO :app_role;
+GRANT SELECT, INSERT, UPDATE ON lot TO app_role;
 
 -- One row for each posting that was accepted: what the customer sees as a transaction, and what deduplicates.
 CREATE TABLE posting (
@@ -72,7 +72,7 @@ CREATE TABLE posting (
     PRIMARY KEY (account_id, key),
     CONSTRAINT a_change_has_its_own_sequence UNIQUE (account_id, sequence)
 );
-GRANT SELECT, INSERT ON posting TO :app_role;
+GRANT SELECT, INSERT ON posting TO app_role;
 
 -- The journal: each row moves an amount from one bucket to another. Only ever added to.
 CREATE TABLE entry (
@@ -91,7 +91,7 @@ CREATE TABLE entry (
     CONSTRAINT amount_is_positive CHECK (amount > 0),
     CONSTRAINT buckets_differ CHECK (from_bucket <> to_bucket)
 );
-GRANT SELECT, INSERT ON entry TO :app_role;
+GRANT SELECT, INSERT ON entry TO app_role;
 
 -- Usage that was refused: kept apart, no sequence taken, so that the decision stays what it was.
 CREATE TABLE rejected_usage (
@@ -109,14 +109,14 @@ CREATE TABLE rejected_usage (
     at timestamptz NOT NULL,
     PRIMARY KEY (account_id, key, fingerprint)
 );
-GRANT SELECT, INSERT ON rejected_usage TO :app_role;
+GRANT SELECT, INSERT ON rejected_usage TO app_role;
 
 -- Accounts whose balance changed and has not been announced; a row per batch, deleted once told.
 CREATE TABLE balance_change (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     account_ids uuid[] NOT NULL
 );
-GRANT SELECT, INSERT, DELETE ON balance_change TO :app_role;
+GRANT SELECT, INSERT, DELETE ON balance_change TO app_role;
 
 -- A running sum that passes over what does not fit: a rejected spend takes nothing, a later smaller one may pass.
 -- (PL/pgSQL because an SQL function is not inlined into an aggregate and is planned at each call.)

@@ -1,0 +1,59 @@
+# Scrip. Nothing but Python 3.11+ and make is needed; everything else comes as packages into .venv and .scrip.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down test verify format lock generate bench-platform clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: .venv/.ready ## the packages, by their locked hashes
+
+.venv/.ready: locks/installer.txt locks/all.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Scrip needs Python 3.11 or newer: make PYTHON=python3.11")'
+	@echo "setting up .venv (once)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/installer.txt
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes locks/all.txt
+	@touch $@
+
+demo: setup ## the whole path, from sign-up to receipt and refund, and then stops everything
+	@exec $(BIN)/python -m deploy.cli demo
+
+up: setup ## a running stack for hands-on work; prints addresses, a login and an API key
+	@exec $(BIN)/python -m deploy.cli up
+
+down: setup ## stops it
+	@exec $(BIN)/python -m deploy.cli down
+
+test: setup ## all tests; a part of them with ARGS="tests/e2e -k refund"
+	@exec $(BIN)/python -m pytest $(ARGS)
+
+verify: setup ## format, lint, types, import rules, migrations, lock, generated files
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy services libs deploy tests
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/squawk --config deploy/squawk.toml services/*/migrations/*.sql libs/chassis/migrations/*.sql
+	$(BIN)/python -m deploy.generate --check
+	@mkdir -p build && cp locks/all.txt build/lock.txt && $(LOCK) pyproject.toml --group embedded --group dev -o build/lock.txt
+	@diff -q locks/all.txt build/lock.txt || { echo "the lock is out of date: make lock"; exit 1; }
+
+format: setup ## rewrites the code as the linter wants it
+	$(BIN)/ruff format --quiet .
+	$(BIN)/ruff check --fix --quiet .
+
+lock: setup ## pins what pyproject.toml names, with hashes and without addresses
+	$(LOCK) pyproject.toml --group embedded --group dev -o locks/all.txt
+	grep -oE '^uv==[0-9.]+' locks/all.txt | $(LOCK) --no-deps - -o locks/installer.txt
+
+generate: setup ## schemas and references, from the code
+	$(BIN)/python -m deploy.generate
+
+bench-platform: setup ## how fast the whole is: build/bench/platform.json
+	@exec $(BIN)/python -m tests.bench.platform
+
+clean: down ## removes what all this has made, but for the shared download cache
+	rm -rf .venv .scrip build
