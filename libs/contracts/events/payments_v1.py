@@ -14,12 +14,13 @@ LotKind = Literal["purchased", "membership", "promotional", "refunded", "granted
 
 
 class LotToGrant(BaseModel):
-    """A lot that a payment bought; at most one per kind and purchase."""
+    """A lot that a payment bought; at most one per kind and purchase. `bonus` is the part of it that came on top."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     kind: LotKind
     credits: Annotated[Credits, Field(gt=0)]
+    bonus: Annotated[Credits, Field(ge=0)] = 0
     expires_at: AwareDatetime | None = None
 
 
