@@ -1,0 +1,4 @@
+"""Notifications owns messages to people: their contacts, what each was told, how often we tried, what came of it.
+
+It never decides about money or credits, never calls another service, and tells each business event once.
+"""

@@ -1,0 +1,46 @@
+"""Time in: one bounded pass per job."""
+
+from datetime import timedelta
+
+from libs.chassis.broker import dead_letters
+from libs.chassis.broker.subscriptions import Consumers
+from libs.chassis.clock import Clock
+from libs.chassis.pool import Pool
+from libs.chassis.runner import Job
+from services.notifications import operations
+from services.notifications.clients import Mailer
+from services.notifications.domain.rendering import Templates
+
+
+def deliver(pool: Pool, *, mailer: Mailer, templates: Templates, clock: Clock, lease: timedelta) -> Job:
+    """Send what is due: at once when a commit of this process may have made it so, else within a second."""
+
+    async def run() -> int:
+        return await operations.deliver_due(pool, mailer=mailer, templates=templates, clock=clock, lease=lease)
+
+    job = Job("deliver", run, every_seconds=1)
+    pool.on_commit(job.wake)
+    return job
+
+
+def prune(pool: Pool, *, clock: Clock, keep_deliveries: timedelta) -> Job:
+    """Forget what has been kept long enough."""
+
+    async def run() -> int:
+        return await operations.prune(pool, now=clock.now(), keep_deliveries=keep_deliveries)
+
+    return Job("prune", run, every_seconds=3600)
+
+
+def redrive(pool: Pool, *, consumers: Consumers, clock: Clock) -> Job:
+    """Handle again the dead letters that an operator asked for."""
+
+    async def run() -> int:
+        return sum(
+            [
+                await dead_letters.redrive(pool, subscription.consumer, subscription.redrive, now=clock.now())
+                for subscription in consumers.subscriptions
+            ]
+        )
+
+    return Job("redrive", run, every_seconds=5)
