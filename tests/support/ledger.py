@@ -63,8 +63,12 @@ class Credits:
     async def open_with(self, credits: str) -> UUID:
         """Open an account that has the bonus and this much bought."""
         account = await self.open()
-        await self.tell(paid(account, credits))
+        await self.tell_payment(account, credits)
         return account
+
+    async def tell_payment(self, account: UUID, credits: str, *, kind: LotKind = "purchased") -> None:
+        """Tell that the account paid for this much."""
+        await self.tell(paid(account, credits, kind=kind))
 
     async def tell(self, *events: PaymentSucceeded | PaymentRefunded) -> list[str]:
         """Tell what payments tells, as one batch; answers each posting's outcome."""

@@ -1,0 +1,1 @@
+"""The `scrip` command: run a stack, look at it, audit it."""

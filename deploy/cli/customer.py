@@ -1,0 +1,143 @@
+"""A customer as the demonstration and the end-to-end tests play him: through the gateway, and in Stripe's browser part."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+
+from libs.contracts.http.base import IDEMPOTENCY_KEY_HEADER
+from libs.contracts.http.credits_v1 import Balance, Transaction
+from libs.contracts.http.gateway_v1 import ApiKey, Session
+from libs.contracts.http.payments_v1 import Packs, Purchase, Refund
+
+_LOOK_EVERY_SECONDS = 0.02
+
+
+class Refused(Exception):  # noqa: N818 - an answer, not a failure
+    """The gateway answered with a problem."""
+
+    def __init__(self, problem: dict[str, Any]) -> None:
+        super().__init__(f"{problem.get('code')} {problem.get('detail')}")
+        self.problem = problem
+        self.code: str = problem.get("code", "")
+
+
+class Customer:
+    """Speaks to the gateway as a frontend does; `pay` and `pay_page` do what the browser does at Stripe."""
+
+    def __init__(self, http: httpx2.AsyncClient, session: Session, *, stripe: str, publishable_key: str) -> None:
+        self._http = http
+        self._stripe = stripe
+        self._publishable_key = publishable_key
+        self.session = session
+        self.account = session.user.account
+
+    @classmethod
+    async def sign_up(
+        cls, http: httpx2.AsyncClient, *, email: str, name: str, stripe: str, publishable_key: str = "pk_test_sandbox"
+    ) -> "Customer":
+        """Register; `http` speaks to the gateway."""
+        body = {"email": email, "password": "correct horse battery", "name": name}
+        answer = await http.post("/v1/auth/register", json=body)
+        session = Session.model_validate_json(_good(answer))
+        return cls(http, session, stripe=stripe, publishable_key=publishable_key)
+
+    async def packs(self) -> Packs:
+        """List what is on offer."""
+        return Packs.model_validate_json(_good(await self._http.get("/v1/packs")))
+
+    async def buy(self, pack: str | None = None, *, key: str | None = None, **order: Any) -> Purchase:
+        """Start a purchase. Raises Refused."""
+        body = ({"pack": pack} if pack else {}) | order
+        return Purchase.model_validate_json(await self._post("/v1/purchases", body, key=key))
+
+    async def purchase(self, purchase: Purchase) -> Purchase:
+        """Read a purchase again."""
+        return Purchase.model_validate_json(await self._get(f"/v1/purchases/{_id(purchase)}"))
+
+    async def refund(self, purchase: Purchase, *, key: str | None = None, **order: Any) -> Refund:
+        """Have the money back. Raises Refused."""
+        return Refund.model_validate_json(await self._post(f"/v1/purchases/{_id(purchase)}/refunds", order, key=key))
+
+    async def balance(self) -> Balance:
+        """Read the balance."""
+        return Balance.model_validate_json(await self._get("/v1/balance"))
+
+    async def transactions(self) -> list[Transaction]:
+        """Read what moved the balance, newest first."""
+        page = await self._http.get("/v1/transactions", params={"limit": 100}, headers=self._headers())
+        _good(page)
+        return [Transaction.model_validate(row) for row in page.json()["data"]]
+
+    async def api_key(self, *scopes: str) -> ApiKey:
+        """Make an API key for a service."""
+        return ApiKey.model_validate_json(await self._post("/v1/api-keys", {"name": "demo", "scopes": list(scopes)}))
+
+    async def pay(self, purchase: Purchase, card: str = "pm_card_visa") -> dict[str, Any]:
+        """Confirm the payment as Stripe's Elements do in the browser; answers Stripe's answer, an error too."""
+        secret = purchase.client_secret or ""
+        intent = secret.split("_secret_")[0]
+        form = {"client_secret": secret, "payment_method": card, "return_url": "http://127.0.0.1/done"}
+        async with httpx2.AsyncClient(base_url=self._stripe, timeout=30) as http:
+            answer = await http.post(
+                f"/v1/payment_intents/{intent}/confirm", data=form, auth=(self._publishable_key, "")
+            )
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def pay_page(self, purchase: Purchase, card: str = "4242424242424242") -> httpx2.Response:
+        """Fill in and send the hosted payment page; answers where it leads."""
+        async with httpx2.AsyncClient(timeout=30) as http:
+            page = await http.get(purchase.checkout_url or "")
+            action = re.search(r'<form[^>]*action="([^"]+)"', page.text)
+            target = page.url.join(action[1]) if action else page.url
+            return await http.post(target, data={"card": card, "action": "pay"})
+
+    async def wait_until(self, settled: Callable[[Balance], bool], *, seconds: float = 20) -> Balance:
+        """Wait until the balance is as expected. Raises TimeoutError, saying what it was."""
+
+        async def found() -> Balance | None:
+            balance = await self.balance()
+            return balance if settled(balance) else None
+
+        return await wait_for(found, seconds=seconds, otherwise=self.balance)
+
+    async def _get(self, path: str) -> bytes:
+        return _good(await self._http.get(path, headers=self._headers()))
+
+    async def _post(self, path: str, body: dict[str, Any], *, key: str | None = None) -> bytes:
+        headers = {**self._headers(), IDEMPOTENCY_KEY_HEADER: key or str(uuid4())}
+        return _good(await self._http.post(path, json=body, headers=headers))
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.session.access_token}"}
+
+
+async def wait_for(
+    look: Callable[[], Awaitable[Any]], *, seconds: float = 20, otherwise: Callable[[], Awaitable[Any]] | None = None
+) -> Any:
+    """Look again and again until there is something. Raises TimeoutError, saying what `otherwise` finds."""
+    try:
+        async with asyncio.timeout(seconds):
+            while not (found := await look()):
+                await asyncio.sleep(_LOOK_EVERY_SECONDS)
+            return found
+    except TimeoutError:
+        instead = await otherwise() if otherwise else "nothing"
+        raise TimeoutError(f"not within {seconds:g} s; there is {instead}") from None
+
+
+def _good(answer: httpx2.Response) -> bytes:
+    if answer.is_success:
+        return answer.content
+    try:
+        raise Refused(answer.json())
+    except ValueError:
+        raise Refused({"code": str(answer.status_code), "detail": answer.text[:500]}) from None
+
+
+def _id(purchase: Purchase) -> str:
+    return str(purchase.model_dump(mode="json")["id"])

@@ -1,0 +1,31 @@
+from collections.abc import AsyncIterator
+
+import pytest
+
+from deploy.embedded.databases import ServiceDatabase
+from deploy.embedded.infrastructure import Infrastructure
+from tests.support.databases import ServicePool, make_templates
+from tests.support.servers import servers
+
+
+@pytest.fixture(scope="session")
+async def infrastructure(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Infrastructure]:
+    """PostgreSQL, Kafka, Redis and a mailbox for the whole session."""
+    async with servers(tmp_path_factory.mktemp("servers")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+async def templates(infrastructure: Infrastructure) -> dict[str, ServiceDatabase]:
+    """Every service's database, migrated, to be copied."""
+    return await make_templates(infrastructure.database_url)
+
+
+@pytest.fixture
+async def service_pool(
+    infrastructure: Infrastructure, templates: dict[str, ServiceDatabase]
+) -> AsyncIterator[ServicePool]:
+    """Pools on fresh databases: `pool = await service_pool("credits")`."""
+    made = ServicePool(infrastructure.database_url, templates)
+    yield made
+    await made.drop()
