@@ -1,0 +1,25 @@
+"""Questions to a server that may not answer yet."""
+
+import asyncio
+
+import httpx2
+
+
+async def listens(port: int) -> bool:
+    """Tell whether somebody accepts connections on this port of the loopback interface."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    await writer.wait_closed()
+    return True
+
+
+async def answers(url: str) -> bool:
+    """Tell whether a GET of this address succeeds (2xx) within a second."""
+    try:
+        async with httpx2.AsyncClient(timeout=1) as client:
+            return (await client.get(url)).is_success
+    except httpx2.HTTPError:
+        return False
