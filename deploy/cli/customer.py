@@ -1,9 +1,9 @@
-"""A customer as the demonstration and the end-to-end tests play him: through the gateway, and in Stripe's browser part."""
+"""A customer, as the demonstration and the end-to-end tests play him: at the gateway, and in the browser at Stripe."""
 
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import httpx2
@@ -14,6 +14,7 @@ from libs.contracts.http.gateway_v1 import ApiKey, Session
 from libs.contracts.http.payments_v1 import Packs, Purchase, Refund
 
 _LOOK_EVERY_SECONDS = 0.02
+T = TypeVar("T")
 
 
 class Refused(Exception):  # noqa: N818 - an answer, not a failure
@@ -42,12 +43,12 @@ class Customer:
         """Register; `http` speaks to the gateway."""
         body = {"email": email, "password": "correct horse battery", "name": name}
         answer = await http.post("/v1/auth/register", json=body)
-        session = Session.model_validate_json(_good(answer))
+        session = Session.model_validate_json(good(answer))
         return cls(http, session, stripe=stripe, publishable_key=publishable_key)
 
     async def packs(self) -> Packs:
         """List what is on offer."""
-        return Packs.model_validate_json(_good(await self._http.get("/v1/packs")))
+        return Packs.model_validate_json(good(await self._http.get("/v1/packs")))
 
     async def buy(self, pack: str | None = None, *, key: str | None = None, **order: Any) -> Purchase:
         """Start a purchase. Raises Refused."""
@@ -69,7 +70,7 @@ class Customer:
     async def transactions(self) -> list[Transaction]:
         """Read what moved the balance, newest first."""
         page = await self._http.get("/v1/transactions", params={"limit": 100}, headers=self._headers())
-        _good(page)
+        good(page)
         return [Transaction.model_validate(row) for row in page.json()["data"]]
 
     async def api_key(self, *scopes: str) -> ApiKey:
@@ -94,7 +95,8 @@ class Customer:
             page = await http.get(purchase.checkout_url or "")
             action = re.search(r'<form[^>]*action="([^"]+)"', page.text)
             target = page.url.join(action[1]) if action else page.url
-            return await http.post(target, data={"card": card, "action": "pay"})
+            form = {"email": self.session.user.email, "name": self.session.user.name, "number": card, "action": "pay"}
+            return await http.post(target, data=form)
 
     async def wait_until(self, settled: Callable[[Balance], bool], *, seconds: float = 20) -> Balance:
         """Wait until the balance is as expected. Raises TimeoutError, saying what it was."""
@@ -106,23 +108,26 @@ class Customer:
         return await wait_for(found, seconds=seconds, otherwise=self.balance)
 
     async def _get(self, path: str) -> bytes:
-        return _good(await self._http.get(path, headers=self._headers()))
+        return good(await self._http.get(path, headers=self._headers()))
 
     async def _post(self, path: str, body: dict[str, Any], *, key: str | None = None) -> bytes:
         headers = {**self._headers(), IDEMPOTENCY_KEY_HEADER: key or str(uuid4())}
-        return _good(await self._http.post(path, json=body, headers=headers))
+        return good(await self._http.post(path, json=body, headers=headers))
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.session.access_token}"}
 
 
 async def wait_for(
-    look: Callable[[], Awaitable[Any]], *, seconds: float = 20, otherwise: Callable[[], Awaitable[Any]] | None = None
-) -> Any:
+    look: Callable[[], Awaitable[T | None]],
+    *,
+    seconds: float = 20,
+    otherwise: Callable[[], Awaitable[Any]] | None = None,
+) -> T:
     """Look again and again until there is something. Raises TimeoutError, saying what `otherwise` finds."""
     try:
         async with asyncio.timeout(seconds):
-            while not (found := await look()):
+            while not (found := await look()):  # noqa: ASYNC110 - what we wait for is in other processes
                 await asyncio.sleep(_LOOK_EVERY_SECONDS)
             return found
     except TimeoutError:
@@ -130,7 +135,8 @@ async def wait_for(
         raise TimeoutError(f"not within {seconds:g} s; there is {instead}") from None
 
 
-def _good(answer: httpx2.Response) -> bytes:
+def good(answer: httpx2.Response) -> bytes:
+    """Take a good answer's body. Raises Refused."""
     if answer.is_success:
         return answer.content
     try:

@@ -5,8 +5,10 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Never
 from urllib.parse import urlsplit
 
 from pydantic import Field
@@ -15,7 +17,7 @@ from deploy.embedded.databases import SERVICES, ServiceDatabase, create_database
 from deploy.embedded.infrastructure import Infrastructure
 from deploy.embedded.keys import Keys, make_keys
 from deploy.embedded.ports import free_ports
-from deploy.embedded.processes import Process
+from deploy.embedded.processes import Process, ProcessFailedError
 from deploy.embedded.readiness import answers
 from deploy.embedded.settings import PROJECT, Settings
 from libs.chassis import migrations
@@ -24,6 +26,7 @@ from libs.contracts.topics import ALL
 
 SANDBOX_KEY = "sk_test_sandbox"  # accepted by the sandbox alone
 SANDBOX_PUBLISHABLE_KEY = "pk_test_sandbox"
+_LOOK_EVERY_SECONDS = 1.0
 
 
 class StackSettings(Settings):
@@ -99,6 +102,16 @@ class Stack:
         self.state_file.unlink(missing_ok=True)
         await asyncio.gather(*(process.stop() for process in self.processes.values()))
         await self.infrastructure.stop()
+
+    async def keep(self) -> Never:
+        """Start again whatever process dies, be it a service's or a server's."""
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+            for process in (*self.processes.values(), *self.infrastructure.processes()):
+                if not process.running:
+                    self._say(f"{process.name} ended; it is started again")
+                    with suppress(ProcessFailedError):
+                        await process.start()
 
     def add(self, service: str, role: str, *, name: str | None = None, env: Mapping[str, str] | None = None) -> Process:
         """Make (not yet start) another process of a service; the first has the service's port, others any free one."""

@@ -1,0 +1,94 @@
+"""`scrip`: python -m deploy.cli."""
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from deploy.cli import background
+from deploy.cli.demo import demonstrate
+from deploy.cli.state import NotRunningError, State, read_state
+from deploy.cli.verify import verify as audit
+from deploy.embedded.claim import AlreadyRunningError, stop_running
+from deploy.embedded.interrupts import cancelled_by_signals
+from deploy.embedded.jars import JarUnavailableError
+from deploy.embedded.processes import ProcessFailedError
+from deploy.embedded.stack import StackSettings
+
+app = typer.Typer(name="scrip", no_args_is_help=True, add_completion=False, help="Run Scrip, look at it, audit it.")
+console = Console(highlight=False)
+
+
+@app.command()
+def up() -> None:
+    """Start the whole stack and leave it running; says where everything is."""
+    background.up(StackSettings(), console)
+
+
+@app.command()
+def down() -> None:
+    """Stop the running stack, or what a crashed one left."""
+    stopped = stop_running(StackSettings().data.absolute(), patience_s=60)
+    console.print("Stopped." if stopped else "Nothing was running.")
+
+
+@app.command()
+def status() -> None:
+    """Say what runs, where it answers and how it feels."""
+    asyncio.run(background.status(_state(), console))
+
+
+@app.command()
+def verify(
+    wait: Annotated[float, typer.Option(help="seconds to let what is on its way arrive")] = 5,
+) -> None:
+    """Audit the running stack: every invariant, and Stripe's books beside ours. Exit code 1 if one is broken."""
+    if not asyncio.run(audit(_state(), console, wait_seconds=wait)):
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo() -> None:
+    """Run the whole path once on a stack of its own, step by step, and stop it."""
+    _in_order(demonstrate(StackSettings(), console))
+
+
+@app.command(hidden=True)
+def serve() -> None:
+    """Run the stack in the foreground; `up` puts this in the background."""
+    _in_order(background.serve(StackSettings()))
+
+
+def _in_order(work: Coroutine[Any, Any, bool]) -> None:
+    """Do it, cleaning up after Ctrl-C; exit code 1 if it says that it failed, 130 if it was interrupted."""
+
+    async def run() -> bool | None:
+        with cancelled_by_signals():
+            return await work
+        return None
+
+    ended = asyncio.run(run())
+    if ended is None:
+        console.print("Interrupted; everything is stopped.")
+        raise typer.Exit(130)
+    if not ended:
+        raise typer.Exit(1)
+
+
+def _state() -> State:
+    return read_state(StackSettings().data.absolute())
+
+
+def main() -> None:
+    """Run the command; what a person can mend is said in words."""
+    try:
+        app()
+    except (AlreadyRunningError, JarUnavailableError, NotRunningError, ProcessFailedError) as error:
+        sys.exit(f"scrip: {error}")
+
+
+if __name__ == "__main__":
+    main()
