@@ -85,7 +85,7 @@ def list_balance_transactions(call: Call, params: BalanceTransactionList) -> Obj
 
 
 @routes.get("/v1/balance_transactions/{id}")
-def retrieve_balance_transaction(call: Call, _params: Params, id: str) -> Object:  # noqa: A002 - Stripe's name
+def retrieve_balance_transaction(call: Call, _params: Params, id: str) -> Object:
     """Give a balance transaction."""
     return _as_of_now(call, call.find("balance_transaction", id))
 

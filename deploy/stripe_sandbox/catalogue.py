@@ -179,13 +179,13 @@ def list_products(call: Call, params: ProductList) -> Object:
 
 
 @routes.get("/v1/products/{id}")
-def retrieve_product(call: Call, _params: Params, id: str) -> Object:  # noqa: A002 - Stripe's name
+def retrieve_product(call: Call, _params: Params, id: str) -> Object:
     """Give a product."""
     return call.find("product", id)
 
 
 @routes.post("/v1/products/{id}")
-def update_product(call: Call, params: ProductUpdate, id: str) -> Object:  # noqa: A002 - Stripe's name
+def update_product(call: Call, params: ProductUpdate, id: str) -> Object:
     """Change a product."""
     before = _living_product(call, id)
     if params.default_price and call.named("price", params.default_price, "default_price")["product"] != id:
@@ -197,7 +197,7 @@ def update_product(call: Call, params: ProductUpdate, id: str) -> Object:  # noq
 
 
 @routes.delete("/v1/products/{id}")
-def delete_product(call: Call, _params: Params, id: str) -> Object:  # noqa: A002 - Stripe's name
+def delete_product(call: Call, _params: Params, id: str) -> Object:
     """Delete a product that has no price."""
     product = _living_product(call, id)
     if any(price["product"] == id for price in call.records.newest_first("price")):
@@ -250,11 +250,11 @@ def update_price(call: Call, params: PriceUpdate, price: str) -> Object:
     return after
 
 
-def new_product(call: Call, name: str | None, **given: Any) -> Object:
+def new_product(call: Call, id_of_caller: str | None, **given: Any) -> Object:
     """Make a product, under the caller's id if there is one."""
-    if name and call.records.get("product", name):
+    if id_of_caller and call.records.get("product", id_of_caller):
         raise InvalidRequestError("Product already exists.", code="resource_already_exists", param="id")
-    product = call.put(shapes.product(name or new_id("prod", 14), created=call.now, **given))
+    product = call.put(shapes.product(id_of_caller or new_id("prod", 14), created=call.now, **given))
     emit(call, "product.created", product)
     return product
 

@@ -113,9 +113,8 @@ class Params(Part):
     expand: Texts = ()
 
     def given(self, *names: str) -> dict[str, Any]:
-        """Give those of the named parameters that were sent, parts as plain dicts."""
-        sent = self.model_dump(include=set(names), exclude_unset=True)
-        return {name: sent[name] for name in names if name in sent}
+        """Give those of the named parameters that were sent, parts as plain dicts with all that they can hold."""
+        return self.model_dump(include=set(names) & self.model_fields_set)
 
 
 class InstantRange(Part):
