@@ -32,6 +32,9 @@ _STATUS_CODES = {
     503: codes.UNAVAILABLE,
 }
 
+_EXPECTED = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "1"}, 503: {"Retry-After": "1"}}
+"""Headers that an answer with such a status has, unless the error brings its own."""
+
 
 def create_app(
     title: str, *, version: str = "1", largest_body: int = 1024 * 1024, checks: Mapping[str, Check]
@@ -88,8 +91,8 @@ def problem(code: ErrorCode, detail: str, *, headers: Mapping[str, str] | None =
 
 async def _on_domain_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, DomainError)  # noqa: S101 - the handler is registered for it
-    retry = {"Retry-After": "1"} if error.code.status in (429, 503) else {}
-    return problem(error.code, error.detail, headers=retry | error.headers, **error.facts)
+    headers = _EXPECTED.get(error.code.status, {}) | error.headers
+    return problem(error.code, error.detail, headers=headers, **error.facts)
 
 
 async def _on_invalid_request(_: Request, error: Exception) -> JSONResponse:

@@ -78,8 +78,8 @@ class Foundation:
         own = housekeeping.jobs(self.pool, self.clock, self.consumers)
         working: list[Part] = [self.consumers, *jobs, *own] if self.works else []
         return [
-            _Closes(self.pool.close),
-            _Closes(self.producer.stop),
+            Closes(self.pool.close),
+            Closes(self.producer.stop),
             self.topics,
             *clients,
             self.relay,
@@ -98,16 +98,17 @@ class Foundation:
         return self.consumers.ready()
 
 
-class _Closes:
+class Closes:
     """A part that is ready as it is, and wants closing."""
 
     def __init__(self, close: Callable[[], Awaitable[None]]) -> None:
         self._close = close
 
     async def start(self) -> None:
-        pass
+        """Nothing to begin."""
 
     async def stop(self) -> None:
+        """Close it."""
         await self._close()
 
 

@@ -35,9 +35,6 @@ class Producer:
         self._open: AIOKafkaProducer | None = None
         self._opening = asyncio.Lock()
 
-    async def start(self) -> None:
-        """Nothing to begin: the connection is made on first need."""
-
     async def publish(self, messages: Iterable[tuple[str, Message]]) -> None:
         """Publish (topic, message) pairs and wait until the broker has them all. Raises KafkaError: try all again."""
         producer = await self._producer()
