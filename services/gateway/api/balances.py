@@ -1,0 +1,88 @@
+"""What an account has: asked from credits each time, since its ledger is the truth; and live."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Query
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from libs.chassis.clock import Clock
+from libs.contracts.http.base import Cursor, Limit, Page
+from libs.contracts.http.credits_v1 import Balance, Lot, Transaction
+from services.gateway.api import problems
+from services.gateway.api.door import Door
+from services.gateway.clients.credits import CreditsClient
+from services.gateway.clients.live_balances import LiveBalances, Watcher
+from services.gateway.domain.principals import Principal, SignedInUser
+from services.gateway.operations import live
+
+_RECONNECT_MS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A stream about to begin: whose, what it hears by, and the balance now."""
+
+    user: SignedInUser
+    watcher: Watcher
+    first: Balance
+
+
+def routes(door: Door, credits: CreditsClient, balances: LiveBalances, clock: Clock) -> APIRouter:
+    """Make the routes that show what an account has."""
+    router = APIRouter(tags=["balance"])
+    reader = door.user_or_key_with("credits:read")
+
+    @router.get("/v1/balance", operation_id="getBalance", responses=problems(401, 403))
+    async def balance(principal: Annotated[Principal, Depends(reader)]) -> Balance:
+        """Tell the balance."""
+        return await credits.balance(principal.account)
+
+    @router.get("/v1/lots", operation_id="listLots", responses=problems(401, 403, 422))
+    async def lots(
+        principal: Annotated[Principal, Depends(reader)],
+        limit: Annotated[Limit, Query()] = 20,
+        cursor: Annotated[Cursor | None, Query()] = None,
+    ) -> Page[Lot]:
+        """List the grants of credits and what remains of them."""
+        return await credits.lots(principal.account, limit=limit, cursor=cursor)
+
+    @router.get("/v1/transactions", operation_id="listTransactions", responses=problems(401, 403, 422))
+    async def transactions(
+        principal: Annotated[Principal, Depends(reader)],
+        limit: Annotated[Limit, Query()] = 20,
+        cursor: Annotated[Cursor | None, Query()] = None,
+    ) -> Page[Transaction]:
+        """List what came in and went out, newest first."""
+        return await credits.transactions(principal.account, limit=limit, cursor=cursor)
+
+    async def begin(user: Annotated[SignedInUser, Depends(door.user)]) -> AsyncIterator[Stream]:
+        """Read the balance while an answer may still be a problem document, and hear of changes from before that."""
+        async with balances.watch(user.account) as watcher:
+            yield Stream(user, watcher, await credits.balance(user.account))
+
+    @router.get(
+        "/v1/balance/stream",
+        operation_id="streamBalance",
+        response_class=EventSourceResponse,
+        responses=problems(401, 403, 422),
+    )
+    async def stream(
+        begun: Annotated[Stream, Depends(begin)],
+        last_event_id: Annotated[int | None, Header(description="the last `id` that was seen")] = None,
+        after: Annotated[int | None, Query(description="the same, for who cannot send headers")] = None,
+    ) -> AsyncIterator[ServerSentEvent]:
+        """Tell the balance now, then each change within a second, as events `balance` with a LiveBalance as data.
+
+        An event's `id` is the ledger's sequence: who comes back with it is told only what is newer. The stream ends
+        with the access token.
+        """
+        seen = last_event_id if last_event_id is not None else after if after is not None else -1
+        yield ServerSentEvent(comment="balance", retry=_RECONNECT_MS)
+        async for change in live.follow(
+            credits, begun.watcher, begun.first, after=seen, until=begun.user.until, clock=clock
+        ):
+            yield ServerSentEvent(data=change, event="balance", id=str(change.sequence))
+
+    return router

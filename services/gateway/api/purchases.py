@@ -1,0 +1,89 @@
+"""Purchases of a signed-in user: payments decides, and answers 404 for what is another account's."""
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Query, Response
+
+from libs.chassis.errors import IdempotencyKeyMissingError
+from libs.chassis.pool import Pool
+from libs.contracts.http.base import IDEMPOTENCY_KEY_HEADER, Cursor, Limit, Page
+from libs.contracts.http.payments_v1 import Purchase, PurchaseOrder, Refund, RefundOrder
+from libs.contracts.ids import PurchaseId
+from services.gateway.api import problems
+from services.gateway.api.door import Door
+from services.gateway.clients.payments import PaymentsClient
+from services.gateway.domain.principals import SignedInUser
+from services.gateway.operations import purchases
+
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(alias=IDEMPOTENCY_KEY_HEADER, description="1 to 255 printable characters; a retry with it acts once"),
+]
+
+
+def routes(door: Door, pool: Pool, payments: PaymentsClient) -> APIRouter:
+    """Make the routes by which users buy."""
+    router = APIRouter(prefix="/v1/purchases", tags=["purchases"])
+
+    @router.post("", operation_id="createPurchase", status_code=201, responses=problems(400, 401, 402, 403, 409, 422))
+    async def start(
+        order: PurchaseOrder,
+        response: Response,
+        user: Annotated[SignedInUser, Depends(door.user)],
+        key: IdempotencyKey = None,
+    ) -> Purchase:
+        """Start a purchase, or only quote it (200). A purchase needs an Idempotency-Key, a quote none."""
+        if order.quote_only:
+            response.status_code = 200
+            return await purchases.start(pool, payments, user, order, idempotency_key=None)
+        return await purchases.start(pool, payments, user, order, idempotency_key=_required(key))
+
+    @router.get("", operation_id="listPurchases", responses=problems(401, 403, 422))
+    async def find_all(
+        user: Annotated[SignedInUser, Depends(door.user)],
+        limit: Annotated[Limit, Query()] = 20,
+        cursor: Annotated[Cursor | None, Query()] = None,
+    ) -> Page[Purchase]:
+        """List the account's purchases, newest first."""
+        return await payments.purchases(user, limit=limit, cursor=cursor)
+
+    @router.get("/{purchase}", operation_id="getPurchase", responses=problems(401, 403, 404, 422))
+    async def find(purchase: PurchaseId, user: Annotated[SignedInUser, Depends(door.user)]) -> Purchase:
+        """Tell where a purchase stands."""
+        return await payments.purchase(user, purchase)
+
+    @router.post("/{purchase}/confirm", operation_id="confirmPurchase", responses=problems(401, 403, 404, 409, 422))
+    async def confirm(purchase: PurchaseId, user: Annotated[SignedInUser, Depends(door.user)]) -> Purchase:
+        """Have the purchase re-read from Stripe now, rather than wait for its webhook."""
+        return await payments.confirm(user, purchase)
+
+    @router.post("/{purchase}/cancel", operation_id="cancelPurchase", responses=problems(401, 403, 404, 409, 422))
+    async def cancel(purchase: PurchaseId, user: Annotated[SignedInUser, Depends(door.user)]) -> Purchase:
+        """Cancel a purchase that is not paid yet."""
+        return await payments.cancel(user, purchase)
+
+    @router.post(
+        "/{purchase}/refunds",
+        operation_id="refundPurchase",
+        status_code=201,
+        responses=problems(400, 401, 403, 404, 409, 422),
+    )
+    async def refund(
+        purchase: PurchaseId,
+        order: RefundOrder,
+        user: Annotated[SignedInUser, Depends(door.user)],
+        key: IdempotencyKey = None,
+    ) -> Refund:
+        """Give money back and take the credits back, where the catalogue lets customers do so."""
+        return await payments.refund(user, purchase, order, idempotency_key=_required(key))
+
+    return router
+
+
+def _required(key: str | None) -> str:
+    if key is None or not _KEY.fullmatch(key):
+        raise IdempotencyKeyMissingError
+    return key

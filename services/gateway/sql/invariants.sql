@@ -1,0 +1,26 @@
+-- What must hold in the gateway's books at any moment. Each query returns no row when it does; `scrip verify` runs them.
+
+-- name: every account was opened by somebody
+SELECT a.id AS account
+FROM account AS a
+LEFT JOIN app_user AS u ON a.id = u.account_id
+WHERE u.id IS NULL;
+
+-- name: a webhook that was kept says what it is filed under
+SELECT e.id
+FROM stripe_event AS e
+CROSS JOIN LATERAL (SELECT convert_from(e.body, 'UTF8')::jsonb AS said) AS b
+WHERE (b.said ->> 'id', b.said ->> 'type') IS DISTINCT FROM (e.id, e.type);
+
+-- name: I10 a webhook that was kept is in the outbox, for as long as the outbox remembers
+SELECT e.id
+FROM stripe_event AS e
+WHERE
+    e.received_at > (SELECT min(o.recorded_at) FROM outbox AS o WHERE o.topic = 'scrip.stripe.events.v1')
+    AND NOT EXISTS (
+        SELECT FROM outbox AS o
+        WHERE
+            o.topic = 'scrip.stripe.events.v1'
+            AND o.recorded_at = e.received_at
+            AND convert_from(o.payloads[1], 'UTF8')::jsonb -> 'data' -> 'body' ->> 'id' = e.id
+    );

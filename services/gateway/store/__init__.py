@@ -1,0 +1,1 @@
+"""Every SQL statement of the gateway, one function each, in one module per noun."""
