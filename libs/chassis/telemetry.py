@@ -26,6 +26,7 @@ REQUESTS = Histogram("scrip_http_request_seconds", "HTTP requests", ["method", "
 IDEMPOTENT_REPLAYS = Counter("scrip_idempotent_replays_total", "Requests answered from what is stored under their key")
 WEBHOOKS = Counter("scrip_webhooks_total", "Webhooks of Stripe, by outcome", ["outcome"])
 STRIPE_CALLS = Counter("scrip_stripe_calls_total", "Calls to Stripe, by outcome", ["operation", "outcome"])
+STRIPE_EVENTS = Counter("scrip_stripe_events_total", "Events of Stripe that payments took up", ["type", "outcome"])
 PAYMENTS_QUARANTINED = Counter(
     "scrip_payments_quarantined_total", "Payments that differ from our own record", ["reason"]
 )

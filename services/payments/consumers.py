@@ -1,0 +1,27 @@
+"""Kafka in: Stripe's events, as the gateway has verified and stored them."""
+
+from collections.abc import Sequence
+
+from faststream import AckPolicy
+
+from libs.chassis.broker.subscriptions import Consumers
+from libs.chassis.clock import Clock
+from libs.chassis.pool import Pool
+from libs.contracts.envelope import CloudEvent
+from libs.contracts.events import StripeEventReceived
+from libs.contracts.topics import STRIPE_EVENTS
+from services.payments.clients import Stripe
+from services.payments.domain.stripe_objects import StripeEvent
+from services.payments.operations.stripe_events import handle_stripe_event
+
+
+def subscribe(consumers: Consumers, pool: Pool, stripe: Stripe, clock: Clock) -> None:
+    """Consume Stripe's events. A dead letter parks its customer: what follows may build on it."""
+
+    async def handle(events: Sequence[CloudEvent]) -> None:
+        for event in events:
+            if event.type == StripeEventReceived.type:
+                body = StripeEventReceived.of(event).body
+                await handle_stripe_event(pool, stripe, StripeEvent.of(body), clock=clock)
+
+    consumers.subscribe(STRIPE_EVENTS, handle, ack_policy=AckPolicy.NACK_ON_ERROR, parks=True)

@@ -1,0 +1,59 @@
+-- What holds for ever in the payments database: every query returns no row when it is healthy.
+
+-- name: what went back of a purchase is the sum of its refunds that Stripe has made
+SELECT p.id, p.refunded_minor, coalesce(sum(r.amount_minor), 0) AS refunds_minor
+FROM purchase AS p
+LEFT JOIN refund AS r ON p.id = r.purchase AND r.state IN ('pending', 'succeeded')
+GROUP BY p.id
+HAVING p.refunded_minor <> coalesce(sum(r.amount_minor), 0);
+
+-- name: refunds, those promised included, never exceed the payment
+SELECT p.id, p.amount_minor, sum(r.amount_minor) AS promised_minor
+FROM purchase AS p
+INNER JOIN refund AS r ON p.id = r.purchase AND r.state <> 'failed'
+GROUP BY p.id
+HAVING sum(r.amount_minor) > p.amount_minor;
+
+-- name: only what was paid is refunded
+SELECT r.id, p.id AS purchase, p.state
+FROM refund AS r
+INNER JOIN purchase AS p ON r.purchase = p.id
+WHERE p.paid_at IS NULL;
+
+-- name: a purchase's state agrees with what was paid and what went back
+SELECT id, state, paid_at, refunded_minor, amount_minor
+FROM purchase
+WHERE state <> 'disputed' AND state IS DISTINCT FROM (
+    CASE
+        WHEN paid_at IS NULL AND state NOT IN ('succeeded', 'partially_refunded', 'refunded') THEN state
+        WHEN refunded_minor = 0 THEN 'succeeded'
+        WHEN refunded_minor = amount_minor THEN 'refunded'
+        ELSE 'partially_refunded'
+    END
+);
+
+-- name: a payment at Stripe pays at most one purchase
+SELECT payment_intent, count(*) AS purchases
+FROM purchase
+WHERE payment_intent IS NOT NULL
+GROUP BY payment_intent
+HAVING count(*) > 1;
+
+-- name: every payment at Stripe belongs to a customer whom Stripe knows as the purchase's account
+SELECT p.id, p.payment_intent
+FROM purchase AS p
+LEFT JOIN customer AS c ON p.account = c.account AND p.livemode = c.livemode
+WHERE (p.payment_intent IS NOT NULL OR p.checkout_session IS NOT NULL) AND c.stripe_customer IS NULL;
+
+-- name: every failed attempt and every payment was told under a revision of its own
+SELECT p.id, p.revision, count(f.attempt) AS failed_attempts
+FROM purchase AS p
+LEFT JOIN failed_attempt AS f ON p.id = f.purchase
+GROUP BY p.id
+HAVING p.revision < count(f.attempt) + (p.paid_at IS NOT NULL)::int + (p.refunded_minor > 0)::int;
+
+-- name: nothing of Stripe's was applied to a purchase of the other mode
+SELECT q.id, q.purchase, q.object_id
+FROM quarantine AS q
+INNER JOIN purchase AS p ON q.purchase = p.id
+WHERE q.reason = 'livemode' AND p.payment_intent = q.object_id AND p.paid_at IS NOT NULL;
