@@ -76,7 +76,7 @@ class Verifier:
 
 def signer(service: str, key_file: Path) -> Signer:
     """Read a service's private key (one JWK)."""
-    return Signer(service, ECKey.import_key(key_file.read_text()))
+    return Signer(service, ECKey.import_key(json.loads(key_file.read_text())))
 
 
 def verifier(service: str, keys_file: Path) -> Verifier:
