@@ -2,7 +2,8 @@
 
 import asyncio
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import httpx2
 import structlog
@@ -12,7 +13,7 @@ from libs.chassis.errors import RemoteError, UnavailableError
 from libs.chassis.telemetry import traceparent
 from libs.chassis.tokens import Signer
 from libs.contracts.errors import CODES, INTERNAL_ERROR, NOT_AUTHENTICATED
-from libs.contracts.http.base import CALLER_HEADER, IDEMPOTENCY_KEY_HEADER
+from libs.contracts.http.base import CALLER_HEADER, IDEMPOTENCY_KEY_HEADER, REPLAYED_HEADER
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -21,6 +22,14 @@ _LONGEST_SECONDS = 25.0
 
 deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 """The loop's time by which the caller of what we do now wants his answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[T]):
+    """What was answered under an idempotency key, and whether it had been answered before."""
+
+    answer: T
+    replayed: bool
 
 
 class ServiceClient:
@@ -44,27 +53,34 @@ class ServiceClient:
 
     async def get(self, path: str, answer: type[T], *, params: dict[str, Any] | None = None) -> T:
         """Ask. Raises the service's problem as RemoteError, UnavailableError if it does not answer."""
-        return answer.model_validate_json(await self._send("GET", path, params=params))
+        return answer.model_validate_json((await self._send("GET", path, params=params)).content)
 
     async def post(
+        self, path: str, body: BaseModel, answer: type[T], *, caller: str, params: dict[str, Any] | None = None
+    ) -> T:
+        """Have something done, on behalf of `caller`. Raises as `get` does."""
+        headers = {CALLER_HEADER: caller}
+        done = await self._send("POST", path, body=body, params=params, headers=headers)
+        return answer.model_validate_json(done.content)
+
+    async def post_once(
         self,
         path: str,
         body: BaseModel,
         answer: type[T],
         *,
         caller: str,
-        idempotency_key: str | None = None,
+        idempotency_key: str,
         params: dict[str, Any] | None = None,
-    ) -> T:
-        """Have something done, on behalf of `caller`, once for an idempotency key. Raises as `get` does."""
-        headers = {CALLER_HEADER: caller}
-        if idempotency_key is not None:
-            headers[IDEMPOTENCY_KEY_HEADER] = idempotency_key
-        return answer.model_validate_json(await self._send("POST", path, body=body, params=params, headers=headers))
+    ) -> Done[T]:
+        """Have something done, on behalf of `caller`, once for an idempotency key of his. Raises as `get` does."""
+        headers = {CALLER_HEADER: caller, IDEMPOTENCY_KEY_HEADER: idempotency_key}
+        done = await self._send("POST", path, body=body, params=params, headers=headers)
+        return Done(answer.model_validate_json(done.content), replayed=REPLAYED_HEADER in done.headers)
 
     async def put(self, path: str, body: BaseModel, answer: type[T]) -> T:
         """Have something be so; repeating it changes nothing. Raises as `get` does."""
-        return answer.model_validate_json(await self._send("PUT", path, body=body))
+        return answer.model_validate_json((await self._send("PUT", path, body=body)).content)
 
     async def _send(
         self,
@@ -74,7 +90,7 @@ class ServiceClient:
         body: BaseModel | None = None,
         params: dict[str, Any] | None = None,
         headers: dict[str, str] | None = None,
-    ) -> bytes:
+    ) -> httpx2.Response:
         left = self._seconds_left()
         try:
             answer = await self._http.request(
@@ -88,7 +104,7 @@ class ServiceClient:
         except httpx2.TransportError as error:
             raise UnavailableError(f"the {self._service} service does not answer") from error
         if answer.is_success:
-            return answer.content
+            return answer
         raise self._problem(answer)
 
     def _headers(self, left: float) -> dict[str, str]:

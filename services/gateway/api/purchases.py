@@ -1,13 +1,14 @@
 """Purchases of a signed-in user: payments decides, and answers 404 for what is another account's."""
 
 import re
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Depends, Header, Query, Response
 
 from libs.chassis.errors import IdempotencyKeyMissingError
 from libs.chassis.pool import Pool
-from libs.contracts.http.base import IDEMPOTENCY_KEY_HEADER, Cursor, Limit, Page
+from libs.chassis.service_client import Done
+from libs.contracts.http.base import IDEMPOTENCY_KEY_HEADER, REPLAYED_HEADER, Cursor, Limit, Page
 from libs.contracts.http.payments_v1 import Purchase, PurchaseOrder, Refund, RefundOrder
 from libs.contracts.ids import PurchaseId
 from services.gateway.api import problems
@@ -16,6 +17,7 @@ from services.gateway.clients.payments import PaymentsClient
 from services.gateway.domain.principals import SignedInUser
 from services.gateway.operations import purchases
 
+T = TypeVar("T", Purchase, Refund)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 IdempotencyKey = Annotated[
@@ -38,8 +40,9 @@ def routes(door: Door, pool: Pool, payments: PaymentsClient) -> APIRouter:
         """Start a purchase, or only quote it (200). A purchase needs an Idempotency-Key, a quote none."""
         if order.quote_only:
             response.status_code = 200
-            return await purchases.start(pool, payments, user, order, idempotency_key=None)
-        return await purchases.start(pool, payments, user, order, idempotency_key=_required(key))
+            return await purchases.quote(pool, payments, user, order)
+        done = await purchases.start(pool, payments, user, order, idempotency_key=_required(key))
+        return _answer(done, response)
 
     @router.get("", operation_id="listPurchases", responses=problems(401, 403, 422))
     async def find_all(
@@ -74,13 +77,21 @@ def routes(door: Door, pool: Pool, payments: PaymentsClient) -> APIRouter:
     async def refund(
         purchase: PurchaseId,
         order: RefundOrder,
+        response: Response,
         user: Annotated[SignedInUser, Depends(door.user)],
         key: IdempotencyKey = None,
     ) -> Refund:
         """Give money back and take the credits back, where the catalogue lets customers do so."""
-        return await payments.refund(user, purchase, order, idempotency_key=_required(key))
+        done = await payments.refund(user, purchase, order, idempotency_key=_required(key))
+        return _answer(done, response)
 
     return router
+
+
+def _answer(done: Done[T], response: Response) -> T:
+    if done.replayed:
+        response.headers[REPLAYED_HEADER] = "true"
+    return done.answer
 
 
 def _required(key: str | None) -> str:

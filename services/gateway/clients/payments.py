@@ -5,7 +5,7 @@ Whoever asks for a purchase names the account: payments answers 404 for a purcha
 
 from uuid import UUID
 
-from libs.chassis.service_client import ServiceClient
+from libs.chassis.service_client import Done, ServiceClient
 from libs.contracts import ids
 from libs.contracts.http.base import Page, Request
 from libs.contracts.http.payments_v1 import (
@@ -33,11 +33,13 @@ class PaymentsClient:
         """Ask what a frontend needs to take a payment."""
         return await self._service.get("/payment-config", PaymentConfig)
 
-    async def start_purchase(
-        self, user: SignedInUser, order: StartPurchase, *, idempotency_key: str | None
-    ) -> Purchase:
-        """Start a purchase, once for a key of the user's; or get its quote alone."""
-        return await self._service.post(
+    async def quote(self, user: SignedInUser, order: StartPurchase) -> Purchase:
+        """Ask what an order that says `quote_only` would cost and bring."""
+        return await self._service.post("/purchases", order, Purchase, caller=user.caller)
+
+    async def start_purchase(self, user: SignedInUser, order: StartPurchase, *, idempotency_key: str) -> Done[Purchase]:
+        """Start a purchase, once for a key of the user's."""
+        return await self._service.post_once(
             "/purchases", order, Purchase, caller=user.caller, idempotency_key=idempotency_key
         )
 
@@ -58,9 +60,11 @@ class PaymentsClient:
         """Cancel a purchase that is not paid."""
         return await self._change(user, purchase, "cancel")
 
-    async def refund(self, user: SignedInUser, purchase: UUID, order: RefundOrder, *, idempotency_key: str) -> Refund:
+    async def refund(
+        self, user: SignedInUser, purchase: UUID, order: RefundOrder, *, idempotency_key: str
+    ) -> Done[Refund]:
         """Give money back, once for a key of the user's."""
-        return await self._service.post(
+        return await self._service.post_once(
             f"{_path(purchase)}/refunds",
             order,
             Refund,

@@ -73,3 +73,4 @@ CREATE TABLE stripe_event (
 CREATE INDEX stripe_event_by_time ON stripe_event USING brin (received_at);
 CREATE INDEX stripe_event_by_object ON stripe_event (object_id);
 GRANT SELECT, INSERT ON stripe_event TO app_role;
+REVOKE UPDATE, DELETE, TRUNCATE ON stripe_event FROM app_role;

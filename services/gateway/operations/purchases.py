@@ -2,20 +2,29 @@
 
 from libs.chassis.errors import NotAuthenticatedError
 from libs.chassis.pool import Pool
+from libs.chassis.service_client import Done
 from libs.contracts.http.payments_v1 import Buyer, Purchase, PurchaseOrder, StartPurchase
 from services.gateway.clients.payments import PaymentsClient
 from services.gateway.domain.principals import SignedInUser
 from services.gateway.store import users
 
 
+async def quote(pool: Pool, payments: PaymentsClient, user: SignedInUser, order: PurchaseOrder) -> Purchase:
+    """Tell what an order would cost and bring. Raises what payments answers."""
+    return await payments.quote(user, StartPurchase(buyer=await _buyer(pool, user), order=order))
+
+
 async def start(
-    pool: Pool, payments: PaymentsClient, user: SignedInUser, order: PurchaseOrder, *, idempotency_key: str | None
-) -> Purchase:
-    """Start a purchase for a user, once for his key; or quote it. Raises what payments answers."""
+    pool: Pool, payments: PaymentsClient, user: SignedInUser, order: PurchaseOrder, *, idempotency_key: str
+) -> Done[Purchase]:
+    """Start a purchase for a user, once for a key of his. Raises what payments answers."""
+    start = StartPurchase(buyer=await _buyer(pool, user), order=order)
+    return await payments.start_purchase(user, start, idempotency_key=idempotency_key)
+
+
+async def _buyer(pool: Pool, user: SignedInUser) -> Buyer:
     async with pool.connection() as conn:
         found = await users.find(conn, user.user)
     if found is None:
         raise NotAuthenticatedError
-    buyer = Buyer(account=user.account, user=found.id, email=found.email, name=found.name)
-    start = StartPurchase(buyer=buyer, order=order)
-    return await payments.start_purchase(user, start, idempotency_key=idempotency_key)
+    return Buyer(account=user.account, user=found.id, email=found.email, name=found.name)
