@@ -131,8 +131,6 @@ def difference(purchase: Purchase, sight: Sight) -> str | None:
 def lots_of(quote: Quote) -> list[LotToGrant]:
     """Tell the lots that a purchase brings: one per kind, so a bonus of the kind `purchased` is part of the one lot."""
     if quote.bonus == 0 or quote.bonus_kind == "purchased":
-        return [LotToGrant(kind="purchased", credits=quote.credits + quote.bonus)]
-    return [
-        LotToGrant(kind="purchased", credits=quote.credits),
-        LotToGrant.model_validate({"kind": quote.bonus_kind, "credits": quote.bonus}),
-    ]
+        return [LotToGrant(kind="purchased", credits=quote.credits + quote.bonus, bonus=quote.bonus)]
+    extra = {"kind": quote.bonus_kind, "credits": quote.bonus, "bonus": quote.bonus}
+    return [LotToGrant(kind="purchased", credits=quote.credits), LotToGrant.model_validate(extra)]

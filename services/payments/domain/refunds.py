@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from libs.contracts.events.payments_v1 import LotToGrant
+from libs.contracts.events.payments_v1 import LotToGrant, LotToTakeBack
 from libs.contracts.http.payments_v1 import PurchaseState
 
 RefundState = Literal["created", "unknown", "pending", "succeeded", "failed"]
@@ -60,11 +60,10 @@ def state_after(*, refunded_minor: int, paid_minor: int) -> PurchaseState:
     return "refunded" if refunded_minor == paid_minor else "partially_refunded"
 
 
-def take_back(lots: Iterable[LotToGrant], *, refunded_minor: int, paid_minor: int) -> list[LotToGrant]:
+def take_back(lots: Iterable[LotToGrant], *, refunded_minor: int, paid_minor: int) -> list[LotToTakeBack]:
     """Tell the credits to take back, in total, for the money that has gone back in total: of each lot the same share.
 
     Depends on totals alone, so the order and number of refunds do not matter. Rounded down to a micro-credit, in the
     customer's favour; at a full refund nothing is lost to rounding.
     """
-    shares = [lot.model_copy(update={"credits": lot.credits * refunded_minor // paid_minor}) for lot in lots]
-    return [share for share in shares if share.credits > 0]
+    return [LotToTakeBack(kind=lot.kind, credits=lot.credits * refunded_minor // paid_minor) for lot in lots]

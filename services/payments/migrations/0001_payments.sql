@@ -12,7 +12,7 @@ CREATE TABLE customer (
     CONSTRAINT an_account_has_one_customer PRIMARY KEY (account, livemode),
     CONSTRAINT a_customer_belongs_to_one_account UNIQUE (stripe_customer)
 );
-GRANT SELECT, INSERT, UPDATE ON customer TO :app_role;
+GRANT SELECT, INSERT, UPDATE ON customer TO app_role;
 
 CREATE TABLE purchase (
     id uuid PRIMARY KEY,
@@ -81,7 +81,7 @@ CREATE TABLE purchase (
 CREATE INDEX purchase_of_account ON purchase (account, id);
 CREATE INDEX purchase_unresolved ON purchase (resolved_at)
 WHERE state IN ('created', 'unknown') AND payment_intent IS NULL AND checkout_session IS NULL;
-GRANT SELECT, INSERT, UPDATE ON purchase TO :app_role;
+GRANT SELECT, INSERT, UPDATE ON purchase TO app_role;
 
 -- Tries to pay that failed, so that each is told once.
 CREATE TABLE failed_attempt (
@@ -91,7 +91,7 @@ CREATE TABLE failed_attempt (
     recorded_at timestamptz NOT NULL,
     CONSTRAINT an_attempt_fails_once PRIMARY KEY (purchase, attempt)
 );
-GRANT SELECT, INSERT ON failed_attempt TO :app_role;
+GRANT SELECT, INSERT ON failed_attempt TO app_role;
 
 CREATE TABLE refund (
     id uuid PRIMARY KEY,
@@ -113,7 +113,7 @@ CREATE TABLE refund (
 );
 CREATE INDEX refund_of_purchase ON refund (purchase);
 CREATE INDEX refund_unresolved ON refund (resolved_at) WHERE state IN ('created', 'unknown');
-GRANT SELECT, INSERT, UPDATE ON refund TO :app_role;
+GRANT SELECT, INSERT, UPDATE ON refund TO app_role;
 
 -- What Stripe told us that does not agree with our record. It credited nothing; people look into it.
 CREATE TABLE quarantine (
@@ -126,4 +126,4 @@ CREATE TABLE quarantine (
     recorded_at timestamptz NOT NULL,
     CONSTRAINT a_finding_is_recorded_once UNIQUE NULLS NOT DISTINCT (object_id, reason, event_id)
 );
-GRANT SELECT, INSERT ON quarantine TO :app_role;
+GRANT SELECT, INSERT ON quarantine TO app_role;

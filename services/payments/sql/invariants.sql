@@ -7,10 +7,10 @@ LEFT JOIN refund AS r ON p.id = r.purchase AND r.state IN ('pending', 'succeeded
 GROUP BY p.id
 HAVING p.refunded_minor <> coalesce(sum(r.amount_minor), 0);
 
--- name: refunds, those promised included, never exceed the payment
-SELECT p.id, p.amount_minor, sum(r.amount_minor) AS promised_minor
+-- name: refunds never exceed the payment
+SELECT p.id, p.amount_minor, sum(r.amount_minor) AS refunds_minor
 FROM purchase AS p
-INNER JOIN refund AS r ON p.id = r.purchase AND r.state <> 'failed'
+INNER JOIN refund AS r ON p.id = r.purchase AND r.state IN ('pending', 'succeeded')
 GROUP BY p.id
 HAVING sum(r.amount_minor) > p.amount_minor;
 
@@ -51,9 +51,3 @@ FROM purchase AS p
 LEFT JOIN failed_attempt AS f ON p.id = f.purchase
 GROUP BY p.id
 HAVING p.revision < count(f.attempt) + (p.paid_at IS NOT NULL)::int + (p.refunded_minor > 0)::int;
-
--- name: nothing of Stripe's was applied to a purchase of the other mode
-SELECT q.id, q.purchase, q.object_id
-FROM quarantine AS q
-INNER JOIN purchase AS p ON q.purchase = p.id
-WHERE q.reason = 'livemode' AND p.payment_intent = q.object_id AND p.paid_at IS NOT NULL;
