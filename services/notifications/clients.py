@@ -82,7 +82,7 @@ class Mailer:
     """Hands mails to the server, one after another."""
 
     def __init__(self, server: MailServer, *, sender: str, timeout_seconds: float) -> None:
-        self._sender = Address(display_name=parseaddr(sender)[0], addr_spec=parseaddr(sender)[1])
+        self._sender = read_sender(sender)
         self._timeout = timeout_seconds
         self._turn = asyncio.Lock()
         self._smtp = SMTP(
@@ -159,6 +159,14 @@ class Mailer:
         except (SMTPException, OSError) as error:
             self._smtp.close()
             raise MailDelayedError(_told(error)) from error
+
+
+def read_sender(text: str) -> Address:
+    """Read whom mails come from, "Scrip <no-reply@example.com>". Raises ValueError unless there are both."""
+    name, address = parseaddr(text)
+    if not name or "@" not in address:
+        raise ValueError('a sender has a name and an address, as in "Scrip <no-reply@example.com>"')
+    return Address(display_name=name, addr_spec=address)
 
 
 def write(mail: Mail, *, sender: Address) -> EmailMessage:

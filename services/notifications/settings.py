@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
 from libs.chassis.settings import ServiceSettings, settings_for
+from services.notifications.clients import MailServer, read_sender
 
 
 class Settings(ServiceSettings):
@@ -24,3 +25,15 @@ class Settings(ServiceSettings):
     )
     sender: str = Field("Scrip <no-reply@scrip.localhost>", description="whom mails come from: a name and an address")
     keep_deliveries_days: int = Field(400, ge=30, description="how long the log of what was sent is kept")
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _names_a_mail_server(cls, url: SecretStr) -> SecretStr:
+        MailServer.at(url.get_secret_value())
+        return url
+
+    @field_validator("sender")
+    @classmethod
+    def _names_a_sender(cls, sender: str) -> str:
+        read_sender(sender)
+        return sender

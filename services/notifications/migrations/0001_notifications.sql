@@ -8,7 +8,7 @@ CREATE TABLE contact (
     known_since timestamptz NOT NULL,
     PRIMARY KEY (account_id, user_id)
 );
-GRANT SELECT, INSERT ON contact TO :app_role;
+GRANT SELECT, INSERT ON contact TO app_role;
 
 CREATE TABLE delivery (
     id uuid PRIMARY KEY,
@@ -38,7 +38,7 @@ CREATE INDEX delivery_due ON delivery (next_attempt_at, id) WHERE state = 'pendi
 CREATE INDEX delivery_waiting ON delivery (account_id, user_id) WHERE state = 'waiting_for_contact';
 CREATE INDEX delivery_of_account ON delivery (account_id, id);
 CREATE INDEX delivery_settled ON delivery (settled_at) WHERE settled_at IS NOT NULL;
-GRANT SELECT, INSERT, UPDATE, DELETE ON delivery TO :app_role;
+GRANT SELECT, INSERT, UPDATE, DELETE ON delivery TO app_role;
 
 -- Events tell the total refunded so far; this is the total that people were told, so that a notice names what is new.
 CREATE TABLE refund_told (
@@ -48,4 +48,4 @@ CREATE TABLE refund_told (
     latest_minor bigint NOT NULL,
     CONSTRAINT a_total_is_not_negative CHECK (total_minor >= 0)
 );
-GRANT SELECT, INSERT, UPDATE ON refund_told TO :app_role
+GRANT SELECT, INSERT, UPDATE ON refund_told TO app_role

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from libs.contracts.ids import read
-from services.notifications.clients import Mail, MailRefusedError, MailServer, write
+from services.notifications.clients import Mail, MailRefusedError, MailServer, read_sender, write
 
 SENDER = Address("Scrip", "no-reply", "scrip.example")
 ID = read("message", "msg_018f2b6c0d4e7a1b9c3d5e7f90a1b2c3")
@@ -74,3 +74,10 @@ def test_another_address_is_an_error_that_keeps_the_password_to_itself(url: str)
     with pytest.raises(ValueError, match="SCRIP_SMTP_URL begins with one of smtp, ") as error:
         MailServer.at(url)
     assert "secret" not in str(error.value)
+
+
+def test_a_sender_has_a_name_and_an_address() -> None:
+    assert read_sender("Scrip <no-reply@scrip.example>") == SENDER
+    for incomplete in ("no-reply@scrip.example", "Scrip", "<no-reply@scrip.example>", ""):
+        with pytest.raises(ValueError, match="a name and an address"):
+            read_sender(incomplete)
