@@ -155,6 +155,7 @@ class Stack:
             "SCRIP_SERVICE_KEYS_FILE": str(self.home / "keys" / "services.json"),
             "SCRIP_CREDITS_URL": addresses.credits,
             "SCRIP_PAYMENTS_URL": addresses.payments,
+            "SCRIP_PAYMENTS_RETURN_LOOPBACK": "true",
             "SCRIP_LOG_FORMAT": os.environ.get("SCRIP_LOG_FORMAT", "json"),
         }
 
@@ -186,13 +187,13 @@ class Stack:
         self.processes["stripe"] = Process(
             "stripe",
             [
-                *(sys.executable, "-m", "deploy.stripe_sandbox", "--port", str(port), "--quiet", "true"),
+                *(sys.executable, "-m", "deploy.stripe_sandbox", "--port", str(port), "--quiet"),
                 *("--webhook-url", f"{self.addresses.gateway}/v1/webhooks/stripe"),
                 *("--webhook-secret", keys.webhook_secret()),
                 *("--data", str(self.home / "stripe.journal")),
             ],
             home=self.home,
-            ready=lambda: answers(f"http://127.0.0.1:{port}/sandbox/books"),
+            ready=lambda: answers(f"http://127.0.0.1:{port}/sandbox/health"),
             env={"SCRIP_CLOCK_OFFSET_FILE": str(self.clock_file)},
             cwd=PROJECT,
         )
