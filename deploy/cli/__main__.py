@@ -66,9 +66,10 @@ def _in_order(work: Coroutine[Any, Any, bool]) -> None:
     """Do it, cleaning up after Ctrl-C; exit code 1 if it says that it failed, 130 if it was interrupted."""
 
     async def run() -> bool | None:
+        done: bool | None = None
         with cancelled_by_signals():
-            return await work
-        return None
+            done = await work
+        return done
 
     ended = asyncio.run(run())
     if ended is None:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Never
 from urllib.parse import urlsplit
 
 from pydantic import Field
@@ -103,8 +102,8 @@ class Stack:
         await asyncio.gather(*(process.stop() for process in self.processes.values()))
         await self.infrastructure.stop()
 
-    async def keep(self) -> Never:
-        """Start again whatever process dies, be it a service's or a server's."""
+    async def keep(self) -> None:
+        """Start again whatever process dies, be it a service's or a server's; goes on until cancelled."""
         while True:
             await asyncio.sleep(_LOOK_EVERY_SECONDS)
             for process in (*self.processes.values(), *self.infrastructure.processes()):
