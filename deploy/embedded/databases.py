@@ -1,7 +1,7 @@
 """A database and two roles for each service: the owner, who migrates it, and the service, who works in it.
 
-The service's role reads and writes the tables that the owner makes, and no more: it cannot change them, make any,
-or enter another service's database. A migration takes from it what it must not do (a table one may only add to).
+The service's role may do in the tables what their migrations grant it by name, and no more (to a journal one only
+adds): it cannot change tables, make any, or enter another service's database.
 """
 
 import hashlib
@@ -65,13 +65,11 @@ async def _make_database(server: asyncpg.Connection, service: str) -> None:
 
 
 async def _let_work(owner_url: str, service: str) -> None:
-    """Give the service what it needs inside its database, of what is there and of what will be."""
+    """Let the service see its schema, and make nothing there; what it may do in a table, the table's migration says."""
     owner = await asyncpg.connect(owner_url)
     try:
         await owner.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
         await owner.execute(f"GRANT USAGE ON SCHEMA public TO scrip_{service}")
-        for what in ("SELECT, INSERT, UPDATE, DELETE ON TABLES", "USAGE ON SEQUENCES"):
-            await owner.execute(f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT {what} TO scrip_{service}")
     finally:
         await owner.close()
 
