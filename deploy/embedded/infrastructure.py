@@ -100,17 +100,20 @@ class Infrastructure:
 
     async def stop(self) -> None:
         """Stop what was started, all at once, and give the folder back."""
-        servers = self._ours()
         try:
-            await asyncio.gather(*(server.stop() for server in servers))
+            await asyncio.gather(*(server.stop() for server in self._ours()))
         finally:
-            for server in servers:
-                server.process.kill()
+            for process in self.processes():
+                process.kill()
             self._claim.close()
+
+    def processes(self) -> list[Process]:
+        """Return the processes of the servers that are ours."""
+        return [server.process for server in self._ours()]
 
     async def watch(self) -> Never:
         """Wait until a server ends that nobody stopped; raises ProcessFailedError then."""
-        await first_failure(server.process for server in self._ours())
+        await first_failure(self.processes())
 
     async def __aenter__(self) -> Self:
         await self.start()

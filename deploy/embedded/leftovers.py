@@ -6,6 +6,7 @@ A process is known by its id and the moment it started: ids are used again, and 
 import json
 import signal
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import psutil
 
 # psutil derives the moment from the boot time, which the kernel rounds to a second, up or down.
 SAME_MOMENT_S = 2.0
-GONE_WITHIN_S = 5.0  # after SIGKILL; longer only when the kernel itself hangs
+OBEYED_WITHIN_S = 5.0  # SIGSTOP and SIGKILL are; longer only when the kernel itself hangs
 POLL_S = 0.002
 
 
@@ -59,14 +60,17 @@ def signal_family(pid: int, number: signal.Signals) -> list[psutil.Process]:
     return members
 
 
+def freeze(pid: int) -> None:
+    """Stop a process and all its descendants in their tracks, and wait until they stand still."""
+    members = signal_family(pid, signal.SIGSTOP)
+    _wait_while(lambda: any(alive(member) and member.status() != psutil.STATUS_STOPPED for member in members))
+
+
 def end_family(pid: int) -> None:
     """Kill a process and all its descendants, and wait until they are gone."""
-    with suppress(psutil.NoSuchProcess):
-        psutil.Process(pid).suspend()  # so that it starts no more while its descendants are counted
+    freeze(pid)  # so that none starts another while they are counted
     members = signal_family(pid, signal.SIGKILL)
-    deadline = time.monotonic() + GONE_WITHIN_S
-    while any(map(alive, members)) and time.monotonic() < deadline:
-        time.sleep(POLL_S)
+    _wait_while(lambda: any(map(alive, members)))
 
 
 def alive(process: psutil.Process) -> bool:
@@ -75,3 +79,10 @@ def alive(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def _wait_while(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + OBEYED_WITHIN_S
+    with suppress(psutil.NoSuchProcess):
+        while condition() and time.monotonic() < deadline:
+            time.sleep(POLL_S)

