@@ -1,0 +1,71 @@
+"""Usage over Kafka: keyed by account, acknowledged by all replicas."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from ..envelope import CONTENT_TYPE
+from .errors import NotAcceptedError, Refusal
+from .reports import Report
+
+_HEADERS = [("content-type", CONTENT_TYPE.encode())]
+
+
+class KafkaTransport:
+    """An idempotent producer, made on first need and made anew after an error.
+
+    One whose broker has lost its memory never recovers by itself (aiokafka 0.14).
+    """
+
+    def __init__(self, servers: str, *, topic: str, **options: Any) -> None:
+        self._servers = servers
+        self._topic = topic
+        self._options = options
+        self._producer: AIOKafkaProducer | None = None
+
+    async def send(self, reports: Sequence[Report]) -> Sequence[Refusal]:
+        """Hand a batch over; Kafka refuses nothing for good, so an event that is wrong is Scrip's to reject later."""
+        try:
+            producer = await self._connected()
+            waiting = [
+                await producer.send(self._topic, report.payload, key=report.key.encode(), headers=_HEADERS)
+                for report in reports
+            ]
+            for outcome in await asyncio.gather(*waiting, return_exceptions=True):
+                if isinstance(outcome, BaseException):
+                    raise outcome
+        except (KafkaError, OSError) as error:
+            await self.close()
+            raise NotAcceptedError(f"Kafka at {self._servers} did not take usage: {error!r}") from error
+        except asyncio.CancelledError:
+            await self.close()
+            raise
+        return []
+
+    async def close(self) -> None:
+        """Close the connection."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with suppress(KafkaError, TimeoutError):
+                async with asyncio.timeout(2):
+                    await producer.stop()
+
+    async def _connected(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            self._producer = AIOKafkaProducer(
+                **{
+                    "bootstrap_servers": self._servers,
+                    "client_id": "scrip-usage-client",
+                    "acks": "all",
+                    "enable_idempotence": True,
+                    "max_batch_size": 256 * 1024,
+                    "request_timeout_ms": 10_000,
+                    **self._options,
+                }
+            )
+            await self._producer.start()
+        return self._producer

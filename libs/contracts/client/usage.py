@@ -1,0 +1,252 @@
+"""The client that services use: a bounded buffer, emptied in the background, in order, until all is accepted."""
+
+import asyncio
+import logging
+import random
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from decimal import Decimal
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID
+
+from ..events.usage_v1 import PropertyValue
+from ..topics import USAGE_EVENTS
+from .errors import NotAcceptedError, Refusal, SetUpError, UsageClientError, UsageNotAcceptedError
+from .reports import Report, write_report
+from .transports import Transport
+
+_LINGER_SECONDS = 0.005
+_LARGEST_BATCH = 500
+_LARGEST_BATCH_BYTES = 512 * 1024  # half of what the gateway takes
+_FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 10.0
+
+log = logging.getLogger(__name__)
+
+
+class UsageClient:
+    """Reports usage to Scrip, at least once and in order; made by `kafka` or `http`, used as a context manager.
+
+    What waits is in memory alone: leaving the context waits `patience_seconds` for it to be accepted, and raises
+    UsageNotAcceptedError with what was not. Refused events go to `on_refused` if given, else `flush` and leaving raise
+    them. A full buffer makes `usage` wait.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        source: str,
+        on_refused: Callable[[Refusal], None] | None = None,
+        largest_buffer: int = 10_000,
+        patience_seconds: float = 30.0,
+    ) -> None:
+        self._transport = transport
+        self._source = source
+        self._on_refused = on_refused
+        self._largest_buffer = largest_buffer
+        self._patience = patience_seconds
+        self._waiting: deque[Report] = deque()
+        self._taken = self._settled = self._hurry_up_to = 0
+        self._refusals: list[Refusal] = []
+        self._trouble: NotAcceptedError | None = None
+        self._changed = asyncio.Condition()
+        self._sending: asyncio.Task[None] | None = None
+
+    @classmethod
+    def kafka(
+        cls,
+        servers: str,
+        *,
+        source: str,
+        on_refused: Callable[[Refusal], None] | None = None,
+        largest_buffer: int = 10_000,
+        patience_seconds: float = 30.0,
+        **producer: Any,
+    ) -> Self:
+        """Report to Kafka; `producer` are further options of aiokafka's, such as `security_protocol`."""
+        from .kafka import KafkaTransport  # noqa: PLC0415 - who speaks HTTP needs no Kafka
+
+        return cls(
+            KafkaTransport(servers, topic=USAGE_EVENTS.name, **producer),
+            source=source,
+            on_refused=on_refused,
+            largest_buffer=largest_buffer,
+            patience_seconds=patience_seconds,
+        )
+
+    @classmethod
+    def http(
+        cls,
+        base_url: str,
+        api_key: str,
+        *,
+        source: str,
+        on_refused: Callable[[Refusal], None] | None = None,
+        largest_buffer: int = 10_000,
+        patience_seconds: float = 30.0,
+    ) -> Self:
+        """Report to the gateway, with an API key that has the scope `usage:write`."""
+        from .http import HttpTransport  # noqa: PLC0415 - who speaks Kafka needs no HTTP
+
+        return cls(
+            HttpTransport(base_url, api_key),
+            source=source,
+            on_refused=on_refused,
+            largest_buffer=largest_buffer,
+            patience_seconds=patience_seconds,
+        )
+
+    async def usage(
+        self,
+        account: UUID | str,
+        meter: str,
+        quantity: Decimal | int | str = 1,
+        properties: Mapping[str, PropertyValue] | None = None,
+        *,
+        id: str | None = None,
+        time: datetime | None = None,
+    ) -> str:
+        """Report that an account used a quantity of what the meter measures; returns the event's id.
+
+        The event is sent soon, not yet when this returns. `id` is a new UUIDv7 unless given: who may report the same
+        usage twice derives it from his own. Waits while the buffer is full. Raises InvalidUsageError, and SetUpError
+        while no event can be accepted.
+        """
+        report = write_report(account, meter, quantity, properties or {}, source=self._source, id=id, time=time)
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._has_room() or self._hopeless())
+            if self._sending is None:
+                raise UsageClientError("the client is not open; use it inside `async with UsageClient...`")
+            if isinstance(self._trouble, SetUpError):
+                raise self._trouble
+            self._waiting.append(report)
+            self._taken += 1
+            self._changed.notify_all()
+        return report.event.id
+
+    async def flush(self) -> None:
+        """Wait until all that was reported before is accepted.
+
+        Raises UsageNotAcceptedError for what has been refused, and for what is not accepted within the patience; the
+        latter stays in the buffer.
+        """
+        goal = self._taken
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._patience), self._changed:
+                self._hurry_up_to = max(self._hurry_up_to, goal)
+                self._changed.notify_all()
+                await self._changed.wait_for(lambda: self._settled >= goal or self._hopeless())
+        undelivered = [report.event for report in list(self._waiting)[: max(0, goal - self._settled)]]
+        refusals, self._refusals = self._refusals, []
+        if refusals or undelivered:
+            raise UsageNotAcceptedError(refusals, undelivered, why=self._trouble) from self._trouble
+
+    async def __aenter__(self) -> Self:
+        """Open: begin to send in the background."""
+        self._sending = asyncio.create_task(self._send_on(), name="scrip-usage")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Flush and close; what was not accepted becomes a note on an error that is on its way already."""
+        try:
+            await self.flush()
+        except UsageNotAcceptedError as lost:
+            if error is None:
+                raise
+            error.add_note(str(lost))
+        finally:
+            await self._close()
+
+    async def _close(self) -> None:
+        sending, self._sending = self._sending, None
+        if sending is not None:
+            sending.cancel()
+            with suppress(asyncio.CancelledError):
+                await sending
+        await self._transport.close()
+        async with self._changed:
+            self._changed.notify_all()
+
+    def _has_room(self) -> bool:
+        return len(self._waiting) < self._largest_buffer
+
+    def _hopeless(self) -> bool:
+        return self._sending is None or isinstance(self._trouble, SetUpError)
+
+    async def _send_on(self) -> None:
+        while True:
+            await self._until_a_batch_is_due()
+            batch = self._next_batch()
+            refusals = await self._send_until_accepted(batch)
+            await self._settle(batch, refusals)
+
+    async def _until_a_batch_is_due(self) -> None:
+        """Wait for a first report, and then for company, but not when somebody waits for all to be gone."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: bool(self._waiting))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LINGER_SECONDS):
+                    await self._changed.wait_for(
+                        lambda: len(self._waiting) >= _LARGEST_BATCH or self._hurry_up_to > self._settled
+                    )
+
+    def _next_batch(self) -> Sequence[Report]:
+        batch, size = list[Report](), 0
+        for report in self._waiting:
+            size += len(report.payload)
+            if batch and (len(batch) == _LARGEST_BATCH or size > _LARGEST_BATCH_BYTES):
+                break
+            batch.append(report)
+        return batch
+
+    async def _send_until_accepted(self, batch: Sequence[Report]) -> Sequence[Refusal]:
+        for pause in _pauses():
+            try:
+                return await self._transport.send(batch)
+            except NotAcceptedError as error:
+                trouble = error
+            except Exception as error:
+                trouble = NotAcceptedError(f"the client itself failed, which is a bug: {error!r}")
+            log.warning("%d usage events are not accepted yet: %s", len(batch), trouble)
+            await self._note(trouble)
+            await asyncio.sleep(trouble.retry_after or pause)
+        raise AssertionError("pauses never end")
+
+    async def _note(self, trouble: NotAcceptedError) -> None:
+        async with self._changed:
+            self._trouble = trouble
+            self._changed.notify_all()
+
+    async def _settle(self, batch: Sequence[Report], refusals: Sequence[Refusal]) -> None:
+        for refusal in refusals:
+            self._tell(refusal)
+        async with self._changed:
+            for _ in batch:
+                self._waiting.popleft()
+            self._settled += len(batch)
+            self._trouble = None
+            self._changed.notify_all()
+
+    def _tell(self, refusal: Refusal) -> None:
+        """Hand a refused event on; one that the callback cannot take is kept for `flush` to raise."""
+        try:
+            if self._on_refused is not None:
+                self._on_refused(refusal)
+                return
+        except Exception:
+            log.exception("on_refused failed for usage event %s", refusal.event.id)
+        self._refusals.append(refusal)
+
+
+def _pauses() -> Iterator[float]:
+    """Tell how long to wait between tries: twice as long each time, up to a bound, and never all clients at once."""
+    pause = _FIRST_PAUSE_SECONDS
+    while True:
+        yield pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
