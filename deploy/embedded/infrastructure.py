@@ -142,9 +142,14 @@ class Infrastructure:
             async with asyncio.TaskGroup() as group:
                 took = [group.create_task(_timed_start(server)) for server in servers]
         except BaseExceptionGroup as failures:
-            raise failures.exceptions[0] from None
+            raise _first(failures) from None
         each = ", ".join(f"{server.name} {task.result():.1f}" for server, task in zip(servers, took, strict=True))
         self._say(f"Ready in {time.monotonic() - began:.1f} s ({each})")
+
+
+def _first(failure: BaseException) -> BaseException:
+    """Return what went wrong first; the others were cancelled for it."""
+    return _first(failure.exceptions[0]) if isinstance(failure, BaseExceptionGroup) else failure
 
 
 async def _timed_start(server: Server) -> float:

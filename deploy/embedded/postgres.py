@@ -90,32 +90,38 @@ class Postgres:
         for identity in identities():
             try:
                 await self._try(identity)
-            except ProcessFailedError as failed:
-                reasons.append(str(failed))
+            except (ProcessFailedError, OSError, KeyError) as failed:  # the last where nobody is called `nobody`
+                reasons.append(f"As {identity}: {failed}")
             else:
                 return identity
         raise ProcessFailedError("\n".join([REFUSED_TO_ROOT] * (os.geteuid() == 0) + reasons))
 
     async def _try(self, identity: Identity) -> None:
-        fresh = not (self._data / "PG_VERSION").exists()
-        if fresh:
-            shutil.rmtree(self._data, ignore_errors=True)  # what a start that failed left
-            self._data.mkdir(mode=0o700, parents=True)
-        give(self._data, owner_under(identity))
-        if fresh:
-            await self._initialise(identity)
+        if self._data.exists():
+            await self._check(identity)
         else:
-            ask: list[str | Path] = [binaries() / "postgres", "-D", self._data, "-C", "port"]
-            await run_to_end("postgres-check", ask, home=self.process.home, identity=identity)
+            await self._initialise(identity)
+
+    async def _check(self, identity: Identity) -> None:
+        """Let PostgreSQL read its settings, which it refuses to root and needs its data folder for."""
+        give(self._data, owner_under(identity))
+        ask: list[str | Path] = [binaries() / "postgres", "-D", self._data, "-C", "port"]
+        await run_to_end("postgres-check", ask, home=self.process.home, identity=identity)
 
     async def _initialise(self, identity: Identity) -> None:
+        """Make the data folder, whole or not at all."""
+        draft = self._data.with_suffix(".draft")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(mode=0o700)
+        give(draft, owner_under(identity))
         with NamedTemporaryFile("w", dir=self.process.home) as password:
             password.write(self._password)
             password.flush()
-            where: list[str | Path] = ["-D", self._data, f"--pwfile={password.name}"]
+            where: list[str | Path] = ["-D", draft, f"--pwfile={password.name}"]
             await run_to_end(
                 "initdb", [binaries() / "initdb", *where, *INITDB_OPTIONS], home=self.process.home, identity=identity
             )
+        draft.rename(self._data)
 
     def _forget_last_run(self) -> None:
         """Remove the pid file of a server that was killed, if its number is now another program's or a zombie's.

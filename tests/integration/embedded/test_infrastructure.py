@@ -105,12 +105,19 @@ async def test_leftovers_of_a_crashed_run_are_ended_by_the_next_start(tmp_path: 
         await (await asyncpg.connect(again.database_url)).close()
 
 
-@pytest.mark.parametrize("interrupt", [signal.SIGINT, signal.SIGTERM])
-async def test_an_interrupt_stops_all_in_order(everything: Program, interrupt: signal.Signals) -> None:
-    children = everything.children()
-    everything.process.send_signal(interrupt)
-    assert await everything.ends() == 0
-    assert "Stopped." in everything.said
+async def test_an_interrupt_stops_all_in_order(everything: Program) -> None:
+    await ends_in_order(everything, signal.SIGINT)
+
+
+async def test_a_request_to_end_stops_all_in_order(program: Program) -> None:
+    await ends_in_order(program, signal.SIGTERM)
+
+
+async def ends_in_order(program: Program, interrupt: signal.Signals) -> None:
+    children = program.children()
+    program.process.send_signal(interrupt)
+    assert await program.ends() == 0
+    assert "Stopped." in program.said
     assert not any(map(psutil.pid_exists, children))
 
 

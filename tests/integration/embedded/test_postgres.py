@@ -113,6 +113,33 @@ async def test_data_made_under_one_identity_can_be_used_under_another(
         await started.stop()
 
 
+async def test_an_identity_that_postgres_refuses_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    possible = [identity for identity in postgres.identities() if can_launch(identity)]
+    refused = ["self"] if os.geteuid() == 0 else ["nobody"]  # root may not run it, nobody else may become nobody
+    monkeypatch.setattr(postgres, "identities", lambda: [*refused, *possible])
+    started = server(tmp_path)
+    await started.start()
+    assert started.process.identity == possible[0]
+    await started.stop()
+    monkeypatch.setattr(postgres, "identities", lambda: refused)
+    with pytest.raises(
+        ProcessFailedError, match=r"cannot be run as root|[Rr]oot.*not permitted|Operation not permitted"
+    ):
+        await started.start()
+
+
+async def test_a_start_that_was_killed_while_it_made_the_data_folder_is_made_good(tmp_path: Path) -> None:
+    half = tmp_path / "postgres.draft"
+    half.mkdir(parents=True)
+    (half / "PG_VERSION").write_text("18\n")  # the first thing that initdb writes
+    started = server(tmp_path)
+    await started.start()
+    assert await ask(started.url, "SELECT 1") == 1
+    await started.stop()
+
+
 async def test_data_of_another_version_is_refused_in_words(tmp_path: Path) -> None:
     started = server(tmp_path)
     await started.start()
