@@ -18,8 +18,14 @@ from deploy.embedded.jars import JarUnavailableError
 from deploy.embedded.processes import ProcessFailedError
 from deploy.embedded.stack import StackSettings
 
-app = typer.Typer(name="scrip", no_args_is_help=True, add_completion=False, help="Run Scrip, look at it, audit it.")
-console = Console(highlight=False)
+app = typer.Typer(
+    name="scrip",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Run Scrip, look at it, audit it.",
+)
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 120, soft_wrap=True)
 
 
 @app.command()

@@ -215,13 +215,11 @@ def _words(balance: Balance | None) -> str:
 
 
 def _table(transactions: list[Transaction]) -> Table:
-    table = Table(
-        "seq", "type", "credits", "balance", "description", "reference", box=None, padding=(0, 2), pad_edge=True
-    )
+    table = Table("", "seq", "type", "credits", "balance", "description", "reference", box=None, padding=(0, 2, 0, 0))
     for row in transactions:
         shown = row.model_dump(mode="json")
         columns = ("sequence", "type", "credits", "balance_after", "description", "reference_id")
-        table.add_row(*(str(shown[name]) for name in columns))
+        table.add_row("   ", *(str(shown[name]) for name in columns))
     return table
 
 

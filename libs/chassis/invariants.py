@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from libs.chassis.migrations import statements
 from libs.chassis.pool import Connection, Record
 
 _NAME = re.compile(r"^-- name: *(.+)$", re.MULTILINE)
@@ -35,8 +36,8 @@ def read(folder: Path) -> list[Invariant]:
     file = folder / "sql" / "invariants.sql"
     _, *parts = _NAME.split(file.read_text())
     return [
-        Invariant(sentence.strip(), query.strip().rstrip(";"))
-        for sentence, query in zip(parts[::2], parts[1::2], strict=True)
+        Invariant(sentence.strip(), next(statements(text)))
+        for sentence, text in zip(parts[::2], parts[1::2], strict=True)
     ]
 
 

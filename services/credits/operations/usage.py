@@ -59,7 +59,8 @@ def read(payload: bytes) -> Usage:
         account = ids.read("account", event.subject or "")
     except ValueError as error:
         raise MalformedEventError(f"not a usage event: {error}") from error
-    said = event.model_dump_json(include={"type", "subject", "time", "data"}).encode()
+    # not its time: a service that reports again what it reported already may well date it anew
+    said = event.model_dump_json(include={"type", "subject", "data"}).encode()
     return Usage(account, key_of("usage", event.source, event.id), hashlib.sha256(said).digest()[:16], event)
 
 
