@@ -20,7 +20,7 @@ class LotToGrant(BaseModel):
 
     kind: LotKind
     credits: Annotated[Credits, Field(gt=0)]
-    bonus: Annotated[Credits, Field(ge=0)] = 0
+    bonus: Annotated[Credits, Field(ge=0, json_schema_extra={"default": "0"})] = 0
     expires_at: AwareDatetime | None = None
 
 
