@@ -7,6 +7,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from libs.chassis.telemetry import log
+
 _RECHECK_SECONDS = 0.1
 
 
@@ -16,7 +18,7 @@ class Clock:
     def __init__(self, offset_file: Path | None = None) -> None:
         self._file = offset_file
         self._checked = float("-inf")
-        self._modified = -1
+        self._text = ""
         self._offset = timedelta()
 
     def now(self) -> datetime:
@@ -34,9 +36,20 @@ class Clock:
 
     def _reread(self, file: Path) -> None:
         try:
-            modified = file.stat().st_mtime_ns
-            if modified != self._modified:
-                self._offset = timedelta(seconds=float(file.read_text(encoding="ascii") or 0))
-                self._modified = modified
+            text = file.read_text(encoding="ascii", errors="replace").strip()
         except FileNotFoundError:
-            self._offset, self._modified = timedelta(), -1
+            self._text, self._offset = "", timedelta()
+            return
+        if text and text != self._text:  # empty is a file that somebody is just writing
+            self._text, self._offset = text, _read(text, otherwise=self._offset)
+
+
+def _read(text: str, *, otherwise: timedelta) -> timedelta:
+    """Read an offset; what is none, or leads out of the calendar, leaves time as it was."""
+    try:
+        offset = timedelta(seconds=float(text))
+        datetime.now(UTC) + offset
+    except (ValueError, OverflowError):
+        log.error("clock.offset_unreadable", text=text[:40])
+        return otherwise
+    return offset
