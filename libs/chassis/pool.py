@@ -1,6 +1,7 @@
 """Connections to the service's own database.
 
-`pool` goes to operations and `conn` to the store: the argument tells who owns the transaction.
+`pool` goes to operations and `conn` to the store: the argument tells who owns the transaction. Who cannot have a
+connection soon is told so: a queue without end would answer nobody.
 """
 
 import asyncio
@@ -19,9 +20,15 @@ else:
     Connection: TypeAlias = asyncpg.Connection
 Record: TypeAlias = asyncpg.Record
 
+_PATIENCE_SECONDS = 3.0
+
+
+class ConnectionLostError(ConnectionError):
+    """The connection broke; whether what it was asked to do is done is not known."""
+
+
 TRANSIENT = (
     asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
     asyncpg.CannotConnectNowError,
@@ -33,14 +40,15 @@ TRANSIENT = (
     OSError,
     TimeoutError,
 )
-"""Errors of the database that the same call may not meet again."""
+"""Errors of the database that the same call may not meet again (a broken connection is an OSError)."""
 
 
 class Pool:
     """A pool of connections whose transactions tell, once committed, those who wait for news."""
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", *, patience_seconds: float = _PATIENCE_SECONDS) -> None:
         self._pool = pool
+        self._patience = patience_seconds
         self._committed: list[Callable[[], None]] = []
 
     def on_commit(self, tell: Callable[[], None]) -> None:
@@ -49,24 +57,32 @@ class Pool:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """Open a transaction: committed when the block ends, rolled back when it raises."""
-        async with self._pool.acquire() as conn, conn.transaction():
+        """Open a transaction: committed when the block ends, rolled back when it raises. Raises as `connection`."""
+        async with self.connection() as conn, conn.transaction():
             yield conn
         for tell in self._committed:
             tell()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """Lend a connection for single statements, each its own transaction."""
-        async with self._pool.acquire() as conn:
-            yield conn
+        """Lend a connection for single statements, each its own transaction.
+
+        Raises TimeoutError if none is free for some seconds, ConnectionLostError if it breaks.
+        """
+        async with self._pool.acquire(timeout=self._patience) as conn:
+            try:
+                yield conn
+            except asyncpg.InterfaceError as error:  # asyncpg's name for our mistakes, and for use of a lost connection
+                if conn.is_closed():
+                    raise ConnectionLostError(str(error)) from error
+                raise
 
     async def healthy(self) -> bool:
         """Tell whether the database answers."""
         try:
             async with self._pool.acquire(timeout=2) as conn:
                 return bool(await conn.fetchval("SELECT true", timeout=2))
-        except (asyncpg.PostgresError, *TRANSIENT):
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, *TRANSIENT):
             return False
 
     async def close(self) -> None:
@@ -78,7 +94,7 @@ class Pool:
             self._pool.terminate()
 
 
-async def open_pool(url: str, *, size: int, name: str) -> Pool:
+async def open_pool(url: str, *, size: int, name: str, patience_seconds: float = _PATIENCE_SECONDS) -> Pool:
     """Connect to the database; `name` is how its administrator sees us. JSON columns read and write Python values."""
     pool = await asyncpg.create_pool(
         url,
@@ -88,7 +104,7 @@ async def open_pool(url: str, *, size: int, name: str) -> Pool:
         command_timeout=60,
         server_settings={"application_name": name, "timezone": "UTC", "jit": "off"},
     )
-    return Pool(pool)
+    return Pool(pool, patience_seconds=patience_seconds)
 
 
 async def set_up(conn: Connection) -> None:
