@@ -17,7 +17,18 @@ from libs.chassis.pool import Connection
 
 _LOCK = 0x5C21B001
 _APP_ROLE = re.compile(r":?\bapp_role\b")
-_TOKEN = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"[^\"]*\"|\$(\w*)\$.*?\$\1\$|;", re.DOTALL)
+_TOKEN = re.compile(
+    r"""(?P<comment>--[^\n]*)
+      | (?P<remark>/\*)
+      | (?<!\w)[eE]'(?:[^'\\]|''|\\.)*'
+      | '(?:[^']|'')*'
+      | "[^"]*"
+      | (?<![\w$])\$(?P<tag>(?:[A-Za-z_]\w*)?)\$.*?\$(?P=tag)\$
+      | (?P<end>;)
+      | \w+ | .""",
+    re.DOTALL | re.VERBOSE,
+)
+_REMARK_EDGE = re.compile(r"/\*|\*/")
 PLUMBING = Path(__file__).parent / "migrations"
 """The chassis' own tables (outbox, inbox, idempotency keys, dead letters), in every service's database."""
 
@@ -46,14 +57,32 @@ def read(set_name: str, folder: Path) -> list[Migration]:
 
 
 def statements(text: str) -> Iterator[str]:
-    """Split SQL at the semicolons that end statements: not those in strings, names, comments or dollar quotes."""
-    start = 0
-    for token in _TOKEN.finditer(text):
-        if token[0] == ";":
-            yield text[start : token.start()].strip()
-            start = token.end()
-    if re.sub(r"--[^\n]*|/\*.*?\*/", "", rest := text[start:].strip(), flags=re.DOTALL).strip():
-        yield rest
+    """Split SQL at the semicolons that end statements: not those in strings, names or dollar quotes. Comments go.
+
+    A function's body is a string or in dollar quotes: `BEGIN ATOMIC` is not understood.
+    """
+    statement, at = "", 0
+    while token := _TOKEN.match(text, at):
+        at = _end_of_remark(text, token.end()) if token["remark"] else token.end()
+        if token["comment"] or token["remark"]:
+            statement += " "
+        elif not token["end"]:
+            statement += token[0]
+        elif statement.strip():
+            yield statement.strip()
+            statement = ""
+    if statement.strip():
+        yield statement.strip()
+
+
+def _end_of_remark(text: str, at: int) -> int:
+    """Find where a block comment ends; in SQL they nest."""
+    depth = 1
+    for edge in _REMARK_EDGE.finditer(text, at):
+        depth += 1 if edge[0] == "/*" else -1
+        if depth == 0:
+            return edge.end()
+    return len(text)
 
 
 async def migrate(url: str, *, migrations: list[Migration], app_role: str) -> list[str]:

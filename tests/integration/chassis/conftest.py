@@ -1,0 +1,20 @@
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+import pytest
+
+from deploy.embedded.infrastructure import Infrastructure
+from tests.integration.chassis.database import Database
+from tests.support.databases import ServicePool
+
+
+@pytest.fixture
+async def database(infrastructure: Infrastructure, service_pool: ServicePool) -> AsyncIterator[Database]:
+    """A fresh database with the chassis' tables; which service's it is does not matter here."""
+    addresses = await service_pool.database("notifications")
+    name = urlsplit(addresses.app_url).path
+    opened = await Database.open(
+        addresses, admin_url=urlsplit(infrastructure.database_url)._replace(path=name).geturl()
+    )
+    yield opened
+    await opened.close()

@@ -1,0 +1,70 @@
+"""A database with the chassis' own tables and one of ours, in which handlers leave their effects."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from deploy.embedded.databases import ServiceDatabase
+from libs.chassis.clock import Clock
+from libs.chassis.pool import Pool, open_pool
+
+EFFECT = """
+CREATE TABLE effect (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    key text NOT NULL,
+    number int NOT NULL
+);
+GRANT SELECT, INSERT, UPDATE, DELETE ON effect TO scrip_notifications;
+"""
+
+
+@dataclass
+class Database:
+    """A pool as the service, an administrator's connection to look and to disturb, and a clock."""
+
+    pool: Pool
+    url: str
+    admin: "asyncpg.Connection[asyncpg.Record]"
+    clock: Clock
+
+    @classmethod
+    async def open(cls, addresses: ServiceDatabase, *, admin_url: str) -> "Database":
+        """Connect to a database and make the table of effects."""
+        owner = await asyncpg.connect(addresses.owner_url)
+        await owner.execute(EFFECT)
+        await owner.close()
+        pool = await open_pool(addresses.app_url, size=10, name="test")
+        return cls(pool, addresses.app_url, await asyncpg.connect(admin_url), Clock())
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.pool.close()
+        await self.admin.close()
+
+    async def effects(self, key: str | None = None) -> list[int]:
+        """List the numbers that handlers left, in the order of their transactions' ids."""
+        rows = await self.admin.fetch("SELECT number FROM effect WHERE key = coalesce($1, key) ORDER BY id", key)
+        return [row["number"] for row in rows]
+
+    async def value(self, query: str, *arguments: Any) -> Any:
+        """Ask for one value."""
+        return await self.admin.fetchval(query, *arguments)
+
+    async def unpublished(self) -> int:
+        """Count the outbox rows that wait."""
+        return int(await self.value("SELECT count(*) FROM outbox WHERE published_at IS NULL"))
+
+    async def cut(self, application: str) -> int:
+        """Have the server end the connections of an application; returns how many."""
+        rows = await self.admin.fetch(
+            """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                WHERE application_name = $1 AND datname = current_database()""",
+            application,
+        )
+        return len(rows)
+
+    def now(self) -> datetime:
+        """Tell the time."""
+        return self.clock.now()
