@@ -55,7 +55,14 @@ def operations() -> list[Operation]:
 def create_app(settings: Settings, base_url: str) -> FastAPI:
     """Build the application; `base_url` is where browsers reach it."""
     sandbox = Sandbox(settings, base_url)
-    app = FastAPI(title="Stripe sandbox", version=API_VERSION, lifespan=_alive, openapi_url="/sandbox/openapi.json")
+    app = FastAPI(
+        title="Stripe sandbox",
+        version=API_VERSION,
+        lifespan=_alive,
+        openapi_url="/sandbox/openapi.json",
+        docs_url="/sandbox/docs",
+        redoc_url=None,
+    )
     app.state.sandbox = sandbox
     app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
     app.include_router(control.router)

@@ -18,6 +18,7 @@ from deploy.stripe_sandbox.params import (
     Flag,
     Listed,
     Metadata,
+    NoParams,
     Params,
     Part,
     Text,
@@ -41,11 +42,16 @@ class Feature(Part):
     name: Text
 
 
-class Recurring(Part):
+class Interval(Part):
     """How often a price is paid."""
 
     interval: Literal["day", "week", "month", "year"]
     interval_count: Annotated[Whole, Field(ge=1)] = 1
+
+
+class Recurring(Interval):
+    """How often a price is paid, and for what."""
+
     usage_type: Literal["licensed"] = "licensed"
 
 
@@ -55,7 +61,7 @@ class DefaultPriceData(Part):
     currency: Currency
     unit_amount: Amount
     metadata: Metadata = {}
-    recurring: Recurring | None = None
+    recurring: Interval | None = None
     tax_behavior: TaxBehavior = "unspecified"
 
 
@@ -197,7 +203,7 @@ def update_product(call: Call, params: ProductUpdate, id: str) -> Object:
 
 
 @routes.delete("/v1/products/{id}")
-def delete_product(call: Call, _params: Params, id: str) -> Object:
+def delete_product(call: Call, _params: NoParams, id: str) -> Object:
     """Delete a product that has no price."""
     product = _living_product(call, id)
     if any(price["product"] == id for price in call.records.newest_first("price")):

@@ -106,10 +106,13 @@ async def show_request(sandbox: TheSandbox, request_id: str) -> dict[str, Any]:
 
 
 @router.get("/events")
-async def show_events(sandbox: TheSandbox) -> dict[str, Any]:
-    """Give every event, oldest first."""
+async def show_events(sandbox: TheSandbox, after: str | None = None) -> dict[str, Any]:
+    """Give every event, or those after one, oldest first."""
     call = sandbox.begin()
-    return {"data": [shapes.shown(as_shown(call, event)) for event in sandbox.records.oldest_first("event")]}
+    if after is not None:
+        _event(sandbox, after)
+    events = sandbox.records.oldest_first("event", newer_than=after)
+    return {"data": [shapes.shown(as_shown(call, event)) for event in events]}
 
 
 @router.post("/events")
@@ -202,11 +205,16 @@ async def settle_debit(sandbox: TheSandbox, intent: str, body: DebitEnd) -> Obje
     return shapes.shown(ended)
 
 
+def _event(sandbox: Sandbox, name: str) -> Object:
+    event = sandbox.records.get("event", name)
+    if event is None:
+        raise HTTPException(404, "No such event.")
+    return event
+
+
 def _deliveries(sandbox: Sandbox, event: str) -> list[str]:
     """Give the event's deliveries; one to every endpoint that there is, for an event that nobody listened to."""
-    found = sandbox.records.get("event", event)
-    if found is None:
-        raise HTTPException(404, "No such event.")
+    found = _event(sandbox, event)
     if found["_deliveries"]:
         return list(found["_deliveries"])
     call = sandbox.begin()

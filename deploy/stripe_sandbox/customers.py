@@ -15,6 +15,7 @@ from deploy.stripe_sandbox.params import (
     ClearableText,
     Created,
     Metadata,
+    NoParams,
     Params,
     Part,
     Shipping,
@@ -107,7 +108,7 @@ def update_customer(call: Call, params: CustomerUpdate, customer: str) -> Object
 
 
 @routes.delete("/v1/customers/{customer}")
-def delete_customer(call: Call, _params: Params, customer: str) -> Object:
+def delete_customer(call: Call, _params: NoParams, customer: str) -> Object:
     """Delete a customer; its payments stay."""
     before = _living(call, customer)
     gone = shapes.deleted(before)

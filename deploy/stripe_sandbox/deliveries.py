@@ -67,7 +67,7 @@ class Dispatcher:
 
     def start(self) -> None:
         """Open the connections and go on with what an earlier run left undelivered."""
-        limits = httpx2.Limits(max_connections=200, max_keepalive_connections=200)
+        limits = httpx2.Limits(max_connections=200, max_keepalive_connections=200, keepalive_expiry=60)
         self._client = httpx2.AsyncClient(timeout=self._settings.webhook_timeout_s, limits=limits, trust_env=False)
         waiting = (each for each in self._records.oldest_first("sandbox.delivery") if each["state"] == "pending")
         for delivery in list(waiting):

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import Field
 
 from deploy.stripe_sandbox import shapes
 from deploy.stripe_sandbox.call import Call
@@ -86,7 +86,7 @@ class EventList(ListParams):
     created: Created | None = None
     delivery_success: Flag | None = None
     type: Text | None = None
-    types: Annotated[Texts, AfterValidator(lambda types: types[:20])] = ()
+    types: Annotated[Texts, Field(max_length=20)] = ()
 
 
 @routes.get("/v1/events")

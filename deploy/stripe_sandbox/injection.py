@@ -24,8 +24,15 @@ SHAPES: dict[str, tuple[str, Shape]] = {
 
 
 def injected_object(call: Call, event_type: str, like: str | None, changes: Object) -> Object:
-    """Give an object that is in nobody's books: one `like` another or a fresh one, with these changes."""
+    """Give an object that is in nobody's books: one `like` another or a fresh one, with these changes.
+
+    An event type of which the sandbox has no objects takes one that says its own `object` and `id`.
+    """
     kind = _kind(event_type)
+    if kind is None:
+        if {"object", "id"} <= changes.keys():
+            return changes
+        raise HTTPException(422, f"The sandbox has no object for {event_type}: give one with its `object` and `id`.")
     prefix, shape = SHAPES[kind]
     if like is None:
         return {**shape(new_id(prefix), created=call.now), **changes}
@@ -35,11 +42,9 @@ def injected_object(call: Call, event_type: str, like: str | None, changes: Obje
     return {**found, **changes}
 
 
-def _kind(event_type: str) -> str:
+def _kind(event_type: str) -> str | None:
     """Say what an event type speaks of: payment_intent.succeeded of a payment_intent."""
-    kinds = sorted((kind for kind in SHAPES if event_type.startswith(f"{kind}.")), key=len)
-    if event_type == "charge.refund.updated":
+    if event_type.startswith("charge.refund."):
         return "refund"
-    if not kinds:
-        raise HTTPException(422, f"The sandbox has no object for {event_type}.")
-    return kinds[-1]
+    kinds = (kind for kind in SHAPES if event_type.startswith(f"{kind}."))
+    return max(kinds, key=len, default=None)

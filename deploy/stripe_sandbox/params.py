@@ -107,10 +107,24 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Params(Part):
-    """The parameters of one call; every call takes `expand`."""
+class NoParams(Part):
+    """The parameters of a call that takes none."""
+
+    @property
+    def expansions(self) -> tuple[str, ...]:
+        """What the answer is to show as objects and not as ids."""
+        return ()
+
+
+class Params(NoParams):
+    """The parameters of one call; nearly every call takes `expand`."""
 
     expand: Texts = ()
+
+    @property
+    def expansions(self) -> tuple[str, ...]:
+        """What the answer is to show as objects and not as ids."""
+        return self.expand
 
     def given(self, *names: str) -> dict[str, Any]:
         """Give those of the named parameters that were sent, parts as plain dicts with all that they can hold."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, get_type_hints
 
 from deploy.stripe_sandbox.errors import Object
-from deploy.stripe_sandbox.params import Params
+from deploy.stripe_sandbox.params import NoParams
 
 F = TypeVar("F", bound=Callable[..., Object])
 
@@ -20,7 +20,7 @@ class Operation:
 
     method: str
     path: str
-    params: type[Params]
+    params: type[NoParams]
     run: Callable[..., Any]
     publishable: bool
     """Whether a publishable key may make it."""

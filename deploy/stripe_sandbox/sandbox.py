@@ -11,7 +11,6 @@ from deploy.stripe_sandbox.deliveries import Dispatcher
 from deploy.stripe_sandbox.errors import Object
 from deploy.stripe_sandbox.faults import Faults
 from deploy.stripe_sandbox.idempotency import IdempotencyKeys
-from deploy.stripe_sandbox.ids import new_id
 from deploy.stripe_sandbox.journal import Journal
 from deploy.stripe_sandbox.records import Records
 from deploy.stripe_sandbox.request_log import RequestLog
@@ -81,11 +80,13 @@ class Sandbox:
         self.records.close()
 
     def _declare_endpoint(self) -> None:
-        if self.settings.webhook_url is None:
-            return
+        """Listen where the command line says, and no longer where that of an earlier run said."""
         endpoint = self.records.get("webhook_endpoint", COMMAND_LINE_ENDPOINT)
         with self.change() as call:
-            call.put(endpoint or self._new_endpoint(), **self._endpoint_settings())
+            if self.settings.webhook_url:
+                call.put(endpoint or self._new_endpoint(), **self._endpoint_settings())
+            elif endpoint:
+                call.records.remove("webhook_endpoint", COMMAND_LINE_ENDPOINT)
 
     def _new_endpoint(self) -> Object:
         return shapes.webhook_endpoint(COMMAND_LINE_ENDPOINT, created=self.clock.now(), api_version=API_VERSION)
@@ -94,5 +95,5 @@ class Sandbox:
         return {
             "url": self.settings.webhook_url,
             "enabled_events": [kind.strip() for kind in self.settings.webhook_events.split(",")],
-            "_secret": self.settings.webhook_secret or new_id("whsec", 32),
+            "_secret": self.settings.webhook_secret,
         }

@@ -1,8 +1,9 @@
 """What one run of the sandbox is given, on the command line or in the environment."""
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, CliImplicitFlag, SettingsConfigDict
 
 API_VERSION = "2026-10-28.endive"
@@ -38,3 +39,10 @@ class Settings(BaseSettings):
     debit_settles_s: float = Field(2, ge=0, description="how long a bank debit stays processing")
     requests_kept: int = Field(5000, gt=0, description="how many requests /sandbox/requests remembers")
     quiet: CliImplicitFlag[bool] = Field(False, description="say nothing but the address")
+
+    @model_validator(mode="after")
+    def webhooks_are_signed(self) -> Self:
+        """Refuse to deliver webhooks that nobody could verify."""
+        if self.webhook_url and not self.webhook_secret:
+            raise ValueError("--webhook-url needs --webhook-secret")
+        return self

@@ -9,7 +9,7 @@ from deploy.stripe_sandbox.call import Call
 from deploy.stripe_sandbox.errors import InvalidRequestError, Object
 from deploy.stripe_sandbox.ids import new_id
 from deploy.stripe_sandbox.lists import ListParams, page
-from deploy.stripe_sandbox.params import ClearableMetadata, ClearableText, Flag, Params, Text, Texts, merged
+from deploy.stripe_sandbox.params import ClearableMetadata, ClearableText, Flag, NoParams, Params, Text, Texts, merged
 from deploy.stripe_sandbox.routes import Routes
 
 routes = Routes()
@@ -81,7 +81,7 @@ def update_endpoint(call: Call, params: EndpointUpdate, webhook_endpoint: str) -
 
 
 @routes.delete("/v1/webhook_endpoints/{webhook_endpoint}")
-def delete_endpoint(call: Call, _params: Params, webhook_endpoint: str) -> Object:
+def delete_endpoint(call: Call, _params: NoParams, webhook_endpoint: str) -> Object:
     """Delete an endpoint; what it has not heard it never will."""
     endpoint = call.find("webhook_endpoint", webhook_endpoint)
     call.records.remove("webhook_endpoint", webhook_endpoint)

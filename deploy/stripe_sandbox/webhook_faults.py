@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-WINDOW_CLOSES_AFTER_S = 0.25
-"""A window that does not fill up is let go then, so that nothing waits for ever."""
+WINDOW_CLOSES_AFTER_S = 1.0
+"""A window into which nothing came for so long is let go, so that nothing waits for ever."""
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -61,8 +61,9 @@ class WebhookFaults:
         self._window.append(name)
         if len(self._window) >= self.switches.reorder:
             self._let_go()
-        elif self._closing is None:
-            self._closing = asyncio.get_running_loop().call_later(WINDOW_CLOSES_AFTER_S, self._let_go)
+            return
+        self._stop_closing()
+        self._closing = asyncio.get_running_loop().call_later(WINDOW_CLOSES_AFTER_S, self._let_go)
 
     async def delay(self) -> None:
         """Wait as long as deliveries are to wait."""
@@ -71,13 +72,15 @@ class WebhookFaults:
 
     def close(self) -> None:
         """Forget what is held back."""
-        if self._closing:
-            self._closing.cancel()
+        self._stop_closing()
 
-    def _let_go(self) -> None:
+    def _stop_closing(self) -> None:
         if self._closing:
             self._closing.cancel()
             self._closing = None
+
+    def _let_go(self) -> None:
+        self._stop_closing()
         self._draw.shuffle(self._window)
         for name in self._window:
             self._send(name)

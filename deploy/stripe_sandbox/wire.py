@@ -26,7 +26,7 @@ from deploy.stripe_sandbox.faults import Fault, HungUpError, strike_after, strik
 from deploy.stripe_sandbox.forms import decode
 from deploy.stripe_sandbox.idempotency import Claim
 from deploy.stripe_sandbox.messages import Asked, Reply, read, written
-from deploy.stripe_sandbox.params import Params, parse
+from deploy.stripe_sandbox.params import NoParams, parse
 from deploy.stripe_sandbox.request_log import Exchange, without_card_numbers
 from deploy.stripe_sandbox.routes import Operation
 from deploy.stripe_sandbox.sandbox import Sandbox
@@ -119,7 +119,7 @@ def _admitted(work: Work) -> tuple[Operation, ApiKey]:
     return work.operation, key
 
 
-def _carried_out(work: Work, operation: Operation, key: ApiKey, params: Params, *, claim: Claim) -> Reply:
+def _carried_out(work: Work, operation: Operation, key: ApiKey, params: NoParams, *, claim: Claim) -> Reply:
     """Run an operation and commit its effect together with its answer; nothing is awaited in here."""
     asked = work.asked
     call = work.sandbox.begin(
@@ -134,10 +134,10 @@ def _carried_out(work: Work, operation: Operation, key: ApiKey, params: Params, 
     return told
 
 
-def _outcome(work: Work, operation: Operation, call: Call, params: Params) -> Reply:
+def _outcome(work: Work, operation: Operation, call: Call, params: NoParams) -> Reply:
     try:
         result = operation.run(call, params, **work.asked.ids)
-        return Reply(200, present(call.records, result, params.expand))
+        return Reply(200, present(call.records, result, params.expansions))
     except StripeError as error:
         if not error.keeps_changes:
             work.sandbox.undo(call)

@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +12,8 @@ from typing import Any
 import httpx2
 import orjson
 import stripe
+
+Condition = Callable[[], Awaitable[object]]
 
 SECRET = "whsec_sandbox_tests"
 KEY = "sk_test_sandbox_tests"
@@ -49,6 +51,13 @@ class RunningSandbox:
         return response.json()
 
 
+async def until(holds: Condition, *, within_s: float = 20) -> None:
+    """Ask another process until something holds there."""
+    async with asyncio.timeout(within_s):
+        while not await holds():  # noqa: ASYNC110 - what another process holds can only be asked for
+            await asyncio.sleep(0.005)
+
+
 @asynccontextmanager
 async def running_sandbox(**flags: object) -> AsyncIterator[RunningSandbox]:
     """Start a sandbox on a free port with these flags (`data=path` is `--data path`), and stop it in the end."""
@@ -81,7 +90,7 @@ async def stripe_client(url: str, *, key: str = KEY, retries: int = 2) -> AsyncI
     http = stripe.HTTPXClient(timeout=20)
     places: Any = {"api": url, "files": url, "connect": url, "meter_events": url}
     yield stripe.StripeClient(key, max_network_retries=retries, http_client=http, base_addresses=places)
-    await http.close_async()
+    await http.close_async()  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,10 @@ CANCEL = "https://shop.example/cart"
 
 
 async def a_session(client: stripe.StripeClient, **more: Any) -> stripe.checkout.Session:
-    line = {"price_data": {"currency": "usd", "unit_amount": 999, "product_data": {"name": "50 credits"}}, "quantity": 2}
+    line = {
+        "price_data": {"currency": "usd", "unit_amount": 999, "product_data": {"name": "50 credits"}},
+        "quantity": 2,
+    }
     params: Any = {
         "mode": "payment",
         "ui_mode": "hosted_page",

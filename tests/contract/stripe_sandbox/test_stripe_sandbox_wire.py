@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import stripe
 
-from tests.support.stripe_sandbox import KEY, RunningSandbox, stripe_client
+from tests.support.stripe_sandbox import KEY, RunningSandbox, stripe_client, until
 
 CREATE = "/v1/payment_intents"
 FORM = {"amount": "1000", "currency": "usd"}
@@ -15,6 +15,10 @@ SECRET = {"Authorization": f"Bearer {KEY}"}
 
 async def post(sandbox: RunningSandbox, path: str, form: dict[str, str], **headers: str) -> Any:
     return await sandbox.http.post(path, data=form, headers={**SECRET, **headers})
+
+
+async def struck(sandbox: RunningSandbox) -> bool:
+    return bool((await sandbox.get("faults"))["faults"][0]["struck"])
 
 
 async def test_no_key_is_refused_and_a_live_key_never_taken(sandbox: RunningSandbox) -> None:
@@ -130,8 +134,7 @@ async def test_a_key_in_use_is_a_conflict(sandbox: RunningSandbox) -> None:
     await sandbox.put("faults", {"faults": [{"kind": "slow", "method": "POST", "path": CREATE, "seconds": 0.5}]})
     key = {"Idempotency-Key": "key-running"}
     slow = asyncio.create_task(post(sandbox, CREATE, FORM, **key))
-    while not (await sandbox.get("faults"))["faults"][0]["struck"]:
-        await asyncio.sleep(0)
+    await until(lambda: struck(sandbox))
     conflict = await post(sandbox, CREATE, FORM, **key)
     assert (conflict.status_code, conflict.json()["error"]["code"]) == (409, "idempotency_key_in_use")
     first = await slow
@@ -155,9 +158,7 @@ async def test_lists_are_cut_newest_first_in_both_directions(client: stripe.Stri
     assert ([each.id for each in first.data], first.has_more) == (newest[:2], True)
     rest = await client.v1.payment_intents.list_async({"customer": customer, "starting_after": newest[1]})
     assert ([each.id for each in rest.data], rest.has_more) == (newest[2:], False)
-    before = await client.v1.payment_intents.list_async(
-        {"customer": customer, "ending_before": newest[3], "limit": 2}
-    )
+    before = await client.v1.payment_intents.list_async({"customer": customer, "ending_before": newest[3], "limit": 2})
     assert ([each.id for each in before.data], before.has_more) == (newest[1:3], True)
     everything = [each.id async for each in first.auto_paging_iter()]
     assert everything == newest
@@ -169,8 +170,9 @@ async def test_lists_are_cut_newest_first_in_both_directions(client: stripe.Stri
 async def test_lists_can_be_narrowed_by_when(client: stripe.StripeClient) -> None:
     intent = await client.v1.payment_intents.create_async({"amount": 500, "currency": "usd"})
     at = intent.created
-    for created, found in (({"gte": at}, True), ({"gt": at + 60}, False), ({"lt": at}, False), (at, True)):
-        page = await client.v1.payment_intents.list_async({"created": created, "limit": 100})  # type: ignore[typeddict-item]
+    narrowed: Any
+    for narrowed, found in (({"gte": at}, True), ({"gt": at + 60}, False), ({"lt": at}, False), (at, True)):
+        page = await client.v1.payment_intents.list_async({"created": narrowed, "limit": 100})
         assert (intent.id in [each.id for each in page.data]) == found
 
 
@@ -231,7 +233,12 @@ async def test_customers_can_be_changed_and_deleted(client: stripe.StripeClient)
     customer = await client.v1.customers.create_async({"email": "gone@example.com", "name": "Gone", "phone": "1"})
     changed = await client.v1.customers.update_async(
         customer.id,
-        {"name": "", "address": {"line1": "1 Street", "city": "Town"}, "tax_exempt": "reverse", "preferred_locales": ["de"]},
+        {
+            "name": "",
+            "address": {"line1": "1 Street", "city": "Town"},
+            "tax_exempt": "reverse",
+            "preferred_locales": ["de"],
+        },
     )
     assert (changed.name, changed.email, changed.tax_exempt) == (None, "gone@example.com", "reverse")
     assert changed.address is not None
@@ -245,7 +252,9 @@ async def test_customers_can_be_changed_and_deleted(client: stripe.StripeClient)
 
 
 async def test_a_catalogue_is_kept_by_lookup_keys(client: stripe.StripeClient) -> None:
-    product = await client.v1.products.create_async({"name": "50 credits", "id": "pack-50", "metadata": {"pack": "p50"}})
+    product = await client.v1.products.create_async(
+        {"name": "50 credits", "id": "pack-50", "metadata": {"pack": "p50"}}
+    )
     with pytest.raises(stripe.InvalidRequestError) as refused:
         await client.v1.products.create_async({"name": "50 credits", "id": "pack-50"})
     assert refused.value.code == "resource_already_exists"
@@ -255,11 +264,13 @@ async def test_a_catalogue_is_kept_by_lookup_keys(client: stripe.StripeClient) -
     dearer: Any = {"product": product.id, "currency": "usd", "unit_amount": 1099, "lookup_key": "pack_50"}
     with pytest.raises(stripe.InvalidRequestError, match="already uses that lookup key"):
         await client.v1.prices.create_async(dearer)
-    new = await client.v1.prices.create_async({**dearer, "transfer_lookup_key": True})
+    new = await client.v1.prices.create_async(dearer | {"transfer_lookup_key": True})
     found = await client.v1.prices.list_async({"lookup_keys": ["pack_50", "pack_60"], "expand": ["data.product"]})
     assert [each.id for each in found.data] == [new.id]
     await client.v1.prices.update_async(old.id, {"active": False})
-    assert [each.id for each in (await client.v1.prices.list_async({"product": product.id, "active": True})).data] == [new.id]
+    assert [each.id for each in (await client.v1.prices.list_async({"product": product.id, "active": True})).data] == [
+        new.id
+    ]
     await client.v1.products.update_async(product.id, {"default_price": new.id, "active": False, "description": "Old"})
     with pytest.raises(stripe.InvalidRequestError, match="cannot be deleted"):
         await client.v1.products.delete_async(product.id)
