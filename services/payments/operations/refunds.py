@@ -144,9 +144,9 @@ async def _make(
         if age >= KEY_LIFE:
             raise StripeOutcomeUnknownError
         seen = (*seen, await stripe.create_refund(purchase, refund, payment_intent=purchase.payment_intent))
-    reach("payments.refund.before_record")
+    reach("payments.refund_answer.before_commit")
     await _record(pool, purchase, seen, clock=clock)
-    reach("payments.refund.after_record")
+    reach("payments.refund_answer.after_commit")
 
 
 async def _record(pool: Pool, purchase: Purchase, seen: tuple[StripeRefund, ...], *, clock: Clock) -> None:

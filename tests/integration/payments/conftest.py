@@ -1,0 +1,84 @@
+"""One Stripe sandbox for all tests of payments; each has a shop of its own, and ends by auditing what was said."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import stripe
+
+from services.payments.clients import Stripe
+from tests.integration.payments.shop import Shop
+from tests.support import stripe_checks
+from tests.support.books import assert_books_balance
+from tests.support.databases import ServicePool
+from tests.support.stripe_sandbox import KEY, PUBLISHABLE_KEY, RunningSandbox, running_sandbox, stripe_client
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """stripe 16.1 gives httpx a form as `data`, which httpx 0.28 would rather have as `content`."""
+    ours = pytest.mark.filterwarnings("ignore:Use 'content=<...>' to upload raw bytes:DeprecationWarning")
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(ours)
+
+
+@pytest.fixture(scope="session")
+async def sandbox() -> AsyncIterator[RunningSandbox]:
+    async with running_sandbox(debit_settles_s=3600) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+async def browser(sandbox: RunningSandbox) -> AsyncIterator[stripe.StripeClient]:
+    """What a browser can do: it has the publishable key."""
+    async with stripe_client(sandbox.url, key=PUBLISHABLE_KEY) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+async def dashboard(sandbox: RunningSandbox) -> AsyncIterator[stripe.StripeClient]:
+    """What people do at Stripe's dashboard, past us."""
+    async with stripe_client(sandbox.url) as opened:
+        yield opened
+
+
+@dataclass
+class Checked:
+    """How far the sandbox's log was audited."""
+
+    exchange: int = 0
+    events: int = 0
+
+
+@pytest.fixture(scope="session")
+def checked() -> Checked:
+    return Checked()
+
+
+@pytest.fixture
+async def everything_said_is_stripes(sandbox: RunningSandbox, checked: Checked) -> AsyncIterator[None]:
+    """After the test: every request we sent, and every answer and event we got, fits Stripe's description."""
+    yield
+    await sandbox.put("faults", {"faults": []})
+    exchanges = (await sandbox.get(f"requests?after={checked.exchange}"))["data"]
+    events = (await sandbox.get("events"))["data"][checked.events :]
+    checked.exchange = max([checked.exchange, *(exchange["number"] for exchange in exchanges)])
+    checked.events += len(events)
+    assert stripe_checks.problems(exchanges, events) == []
+
+
+@pytest.fixture
+async def shop(
+    service_pool: ServicePool,
+    sandbox: RunningSandbox,
+    browser: stripe.StripeClient,
+    everything_said_is_stripes: None,
+    tmp_path: Path,
+) -> AsyncIterator[Shop]:
+    """The operations on a fresh database, whose books are audited when the test is over; Stripe is asked just once."""
+    client = Stripe(KEY, api_base=sandbox.url, timeout_seconds=0.5, retries=0)
+    pool = await service_pool("payments")
+    yield Shop(pool, client, sandbox, browser, clock_file=tmp_path / "clock")
+    await client.stop()
+    await assert_books_balance(pool, "payments")
