@@ -122,7 +122,7 @@ class UsageClient:
             if self._sending is None:
                 raise UsageClientError("the client is not open; use it inside `async with UsageClient...`")
             if isinstance(self._trouble, SetUpError):
-                raise self._trouble
+                raise SetUpError(str(self._trouble)) from self._trouble
             self._waiting.append(report)
             self._taken += 1
             self._changed.notify_all()
