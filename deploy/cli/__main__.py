@@ -75,7 +75,7 @@ def _in_order(work: Coroutine[Any, Any, bool]) -> None:
         done: bool | None = None
         with cancelled_by_signals():
             done = await work
-        return done
+        return done  # noqa: RET504 - None stays if a signal cancelled the work
 
     ended = asyncio.run(run())
     if ended is None:
