@@ -29,7 +29,8 @@ from services.payments.operations.settlement import Outcome
 from services.payments.operations.stripe_events import handle_stripe_event
 from tests.support.stripe_sandbox import RunningSandbox
 
-CATALOGUE = read_catalogue(Path(__file__).parents[3] / "deploy" / "catalogues" / "video.yaml")
+CATALOGUE_FILE = Path(__file__).parents[3] / "deploy" / "catalogues" / "video.yaml"
+CATALOGUE = read_catalogue(CATALOGUE_FILE)
 RETURN_URL = "https://shop.example/paid"
 Object = dict[str, Any]
 
