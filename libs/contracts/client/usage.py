@@ -5,7 +5,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from decimal import Decimal
 from types import TracebackType
@@ -68,7 +68,8 @@ class UsageClient:
         **producer: Any,
     ) -> Self:
         """Report to Kafka; `producer` are further options of aiokafka's, such as `security_protocol`."""
-        from .kafka import KafkaTransport  # noqa: PLC0415 - who speaks HTTP needs no Kafka
+        with _needs_the_extra():
+            from .kafka import KafkaTransport  # noqa: PLC0415 - who speaks HTTP needs no Kafka
 
         return cls(
             KafkaTransport(servers, topic=USAGE_EVENTS.name, **producer),
@@ -90,7 +91,8 @@ class UsageClient:
         patience_seconds: float = 30.0,
     ) -> Self:
         """Report to the gateway, with an API key that has the scope `usage:write`."""
-        from .http import HttpTransport  # noqa: PLC0415 - who speaks Kafka needs no HTTP
+        with _needs_the_extra():
+            from .http import HttpTransport  # noqa: PLC0415 - who speaks Kafka needs no HTTP
 
         return cls(
             HttpTransport(base_url, api_key),
@@ -242,6 +244,14 @@ class UsageClient:
         except Exception:
             log.exception("on_refused failed for usage event %s", refusal.event.id)
         self._refusals.append(refusal)
+
+
+@contextmanager
+def _needs_the_extra() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ImportError(f"the usage client needs {error.name}: install scrip-contracts[client]") from error
 
 
 def _pauses() -> Iterator[float]:
