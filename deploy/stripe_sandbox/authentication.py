@@ -26,7 +26,12 @@ def authenticate(authorization: str | None) -> ApiKey:
         raise NoKeyError("A live key was sent to a sandbox. Live keys belong on Stripe's own servers only.")
     if not key.startswith(("sk_test_", "rk_test_", "pk_test_")):
         raise NoKeyError(f"Invalid API Key provided: {key[:3]}***")
-    return ApiKey(publishable=key.startswith("pk_"))
+    return ApiKey(publishable=shows_publishable_key(authorization))
+
+
+def shows_publishable_key(authorization: str | None) -> bool:
+    """Tell whether an Authorization header, Bearer or Basic, holds a key as browsers have it."""
+    return _key(authorization or "").startswith("pk_")
 
 
 def _key(authorization: str) -> str:

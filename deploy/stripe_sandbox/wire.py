@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from deploy.stripe_sandbox.authentication import ApiKey, authenticate
+from deploy.stripe_sandbox.authentication import ApiKey, authenticate, shows_publishable_key
 from deploy.stripe_sandbox.call import Call
 from deploy.stripe_sandbox.connection import hang_up
 from deploy.stripe_sandbox.errors import (
@@ -172,7 +172,7 @@ def _exchange(work: Work, reply: Reply | None, *, number: int, took_s: float) ->
         body=without_card_numbers(asked.body),
         idempotency_key=asked.idempotency_key,
         stripe_version=asked.stripe_version,
-        publishable="pk_" in (asked.authorization or ""),
+        publishable=shows_publishable_key(asked.authorization),
         status=reply.status if reply else None,
         answer=reply.body if reply else None,
         replayed=bool(reply and reply.replayed_from),
