@@ -165,7 +165,9 @@ class Process:
         return self._child
 
     def _forget(self) -> None:
-        self._record.unlink(missing_ok=True)
+        """Take it off the record, unless it was never ours: the record may be that of another stack in this folder."""
+        if self._child is not None:
+            self._record.unlink(missing_ok=True)
 
     @property
     def _record(self) -> Path:

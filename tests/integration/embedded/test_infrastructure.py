@@ -136,8 +136,11 @@ async def test_a_second_start_in_the_same_folder_says_who_is_there(tmp_path: Pat
     second = await Program.run(tmp_path)
     assert await second.ends() == 1
     assert f"already run in {tmp_path / 'data'} (process {program.process.pid})" in second.said
+    third = Infrastructure(local_settings(tmp_path), say=quiet)
     with pytest.raises(AlreadyRunningError):
-        await Infrastructure(local_settings(tmp_path), say=quiet).start()
+        await third.start()
+    await third.stop()
+    assert (tmp_path / "data" / "run" / "postgres.json").exists()  # still on record for the first
 
 
 async def test_another_shell_can_stop_it(tmp_path: Path, program: Program) -> None:
