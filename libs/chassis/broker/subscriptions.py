@@ -204,7 +204,12 @@ class Consumers:
         self._clock = clock
         self._session_timeout_ms = session_timeout_ms
         self._broker = KafkaBroker(
-            servers, client_id=f"scrip-{service}", allow_auto_create_topics=False, logger=None, graceful_timeout=20.0
+            servers,
+            client_id=f"scrip-{service}",
+            consumer_only=True,  # its producer, which we do not use, stays open when the broker is away (0.7.8)
+            allow_auto_create_topics=False,
+            logger=None,
+            graceful_timeout=20.0,
         )
         self._keeper: asyncio.Task[None] | None = None
         self.subscriptions: list[Subscription] = []

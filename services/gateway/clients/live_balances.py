@@ -142,7 +142,9 @@ class LiveBalances:
         async with self._subscribing:
             if self._open is None:
                 return
-            with suppress(*_AWAY):  # listening notices, and begins anew
+            # Listening notices, and begins anew. A connection lost between redis-py's check and its write (8.1) is an
+            # AttributeError.
+            with suppress(*_AWAY, AttributeError):
                 if channel in self._watchers:
                     await self._open.subscribe(channel)
                 else:
