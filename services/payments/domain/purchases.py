@@ -70,13 +70,14 @@ class Purchase:
 
     @property
     def at_stripe(self) -> bool:
-        """Tell whether we know of a payment for it at Stripe."""
-        return self.payment_intent is not None or self.checkout_session is not None
+        """Tell whether we know by what it is paid at Stripe: its payment page, or its payment."""
+        return (self.checkout_session if self.method == "checkout" else self.payment_intent) is not None
 
     @property
     def over(self) -> bool:
         """Tell whether it ended without ever having had a payment at Stripe."""
-        return not self.at_stripe and self.state in ("failed", "canceled")
+        nothing_at_stripe = self.payment_intent is None and self.checkout_session is None
+        return nothing_at_stripe and self.state in ("failed", "canceled")
 
     def money(self, amount_minor: int) -> Money:
         """Write an amount in the purchase's currency."""

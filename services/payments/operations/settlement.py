@@ -29,7 +29,7 @@ async def apply(
     """
     if reason := difference(purchase, sight):
         thing = sight.intent or sight.session
-        body = {} if thing is None else thing.model_dump(mode="json", exclude={"client_secret"})
+        body = {} if thing is None else thing.model_dump(mode="json")
         await put_aside(conn, reason, body, purchase=purchase, event_id=event_id, at=at)
         return "quarantined"
     await _know(conn, purchase, sight)
@@ -76,16 +76,16 @@ async def put_aside(
     kept = await quarantine.put(
         conn,
         reason=reason,
-        object_id=str(body.get("id", "")),
+        object_id=str(body["id"]),
         event_id=event_id,
         purchase=purchase.id if purchase else None,
-        body=body,
+        body={name: value for name, value in body.items() if name != "client_secret"},
         at=at,
     )
     if kept:
         PAYMENTS_QUARANTINED.labels(reason).inc()
         whose = ids.show("purchase", purchase.id) if purchase else None
-        log.error("payment.quarantined", reason=reason, object_id=body.get("id"), event_id=event_id, purchase=whose)
+        log.error("payment.quarantined", reason=reason, object_id=body["id"], event_id=event_id, purchase=whose)
 
 
 async def _know(conn: Connection, purchase: Purchase, sight: Sight) -> None:

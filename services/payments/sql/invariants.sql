@@ -1,4 +1,4 @@
--- What holds for ever in the payments database: every query returns no row when it is healthy.
+-- What holds for ever in the payments database, beyond what its constraints say: each query returns no row.
 
 -- name: what went back of a purchase is the sum of its refunds that Stripe has made
 SELECT p.id, p.refunded_minor, coalesce(sum(r.amount_minor), 0) AS refunds_minor
@@ -20,34 +20,22 @@ FROM refund AS r
 INNER JOIN purchase AS p ON r.purchase = p.id
 WHERE p.paid_at IS NULL;
 
--- name: a purchase's state agrees with what was paid and what went back
-SELECT id, state, paid_at, refunded_minor, amount_minor
-FROM purchase
-WHERE state <> 'disputed' AND state IS DISTINCT FROM (
-    CASE
-        WHEN paid_at IS NULL AND state NOT IN ('succeeded', 'partially_refunded', 'refunded') THEN state
-        WHEN refunded_minor = 0 THEN 'succeeded'
-        WHEN refunded_minor = amount_minor THEN 'refunded'
-        ELSE 'partially_refunded'
-    END
-);
-
--- name: a payment at Stripe pays at most one purchase
-SELECT payment_intent, count(*) AS purchases
-FROM purchase
-WHERE payment_intent IS NOT NULL
-GROUP BY payment_intent
-HAVING count(*) > 1;
-
 -- name: every payment at Stripe belongs to a customer whom Stripe knows as the purchase's account
-SELECT p.id, p.payment_intent
+SELECT p.id, p.payment_intent, p.checkout_session
 FROM purchase AS p
-LEFT JOIN customer AS c ON p.account = c.account AND p.livemode = c.livemode
+INNER JOIN customer AS c ON p.account = c.account AND p.livemode = c.livemode
 WHERE (p.payment_intent IS NOT NULL OR p.checkout_session IS NOT NULL) AND c.stripe_customer IS NULL;
 
--- name: every failed attempt and every payment was told under a revision of its own
+-- name: every failed attempt, every payment and what went back was told under a revision of its own
 SELECT p.id, p.revision, count(f.attempt) AS failed_attempts
 FROM purchase AS p
 LEFT JOIN failed_attempt AS f ON p.id = f.purchase
 GROUP BY p.id
 HAVING p.revision < count(f.attempt) + (p.paid_at IS NOT NULL)::int + (p.refunded_minor > 0)::int;
+
+-- name: every answer that was given is about a purchase or a refund that is there
+SELECT k.caller, k.key, k.subject
+FROM idempotency_key AS k
+WHERE k.status IS NOT NULL
+AND NOT EXISTS (SELECT FROM purchase AS p WHERE p.id = k.subject)
+AND NOT EXISTS (SELECT FROM refund AS r WHERE r.id = k.subject);

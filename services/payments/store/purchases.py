@@ -69,8 +69,7 @@ async def lock(conn: Connection, purchase: UUID) -> Purchase:
 
 async def find_by_stripe_id(conn: Connection, stripe_id: str) -> Purchase | None:
     """Find the purchase whose payment intent or checkout session this is."""
-    by = "checkout_session" if stripe_id.startswith("cs_") else "payment_intent"
-    return _read(await conn.fetchrow(f"{_SELECT} WHERE p.{by} = $1", stripe_id))
+    return _read(await conn.fetchrow(f"{_SELECT} WHERE p.payment_intent = $1 OR p.checkout_session = $1", stripe_id))
 
 
 async def page(conn: Connection, account: UUID, *, before: UUID | None, limit: int) -> list[Purchase]:

@@ -69,16 +69,21 @@ async def everything_said_is_stripes(sandbox: RunningSandbox, checked: Checked) 
 
 
 @pytest.fixture
-async def shop(
+async def unaudited_shop(
     service_pool: ServicePool,
     sandbox: RunningSandbox,
     browser: stripe.StripeClient,
     everything_said_is_stripes: None,
     tmp_path: Path,
 ) -> AsyncIterator[Shop]:
-    """The operations on a fresh database, whose books are audited when the test is over; Stripe is asked just once."""
+    """The operations on a fresh database; Stripe is asked just once, and not waited for long."""
     client = Stripe(KEY, api_base=sandbox.url, timeout_seconds=0.5, retries=0)
-    pool = await service_pool("payments")
-    yield Shop(pool, client, sandbox, browser, clock_file=tmp_path / "clock")
+    yield Shop(await service_pool("payments"), client, sandbox, browser, clock_file=tmp_path / "clock")
     await client.stop()
-    await assert_books_balance(pool, "payments")
+
+
+@pytest.fixture
+async def shop(unaudited_shop: Shop) -> AsyncIterator[Shop]:
+    """The same, whose books are audited when the test is over."""
+    yield unaudited_shop
+    await assert_books_balance(unaudited_shop.pool, "payments")

@@ -17,7 +17,7 @@ from libs.contracts.http.payments_v1 import Purchase
 from services.payments.domain.errors import PaymentMismatchError, PurchaseStateError
 from services.payments.domain.purchases import EDGES, PAID
 from services.payments.store import purchases
-from tests.integration.payments.shop import Object, Shop, a_buyer, usd
+from tests.integration.payments.shop import RETURN_URL, Object, Shop, a_buyer, usd
 
 SUCCESS = ("payment_intent.created", "payment_intent.succeeded", "charge.succeeded", "checkout.session.completed")
 
@@ -71,13 +71,29 @@ async def test_the_same_events_told_by_many_at_once_credit_once(shop: Shop) -> N
     assert len(await shop.successes(purchase)) == 1
 
 
-async def test_an_event_that_comes_before_stripes_answer_was_recorded_is_not_lost(shop: Shop) -> None:
-    purchase = await shop.start()
-    await shop.pay(purchase)
-    events = await shop.events(purchase)
+@pytest.mark.parametrize("method", ["payment_intent", "checkout"])
+async def test_an_event_that_comes_before_stripes_answer_was_recorded_is_not_lost(shop: Shop, method: str) -> None:
+    buyer = a_buyer()
+    purchase = await shop.start(buyer, key="k", method=method, return_url=RETURN_URL)
+    decline, pay = (
+        (lambda: shop.pay(purchase, "pm_card_chargeDeclined"), lambda: shop.pay(purchase))
+        if method == "payment_intent"
+        else (lambda: shop.pay_page(purchase, "decline"), lambda: shop.pay_page(purchase))
+    )
+    await decline()
     async with shop.pool.transaction() as conn:
-        await conn.execute("UPDATE purchase SET state = 'unknown', payment_intent = NULL, client_secret = NULL")
-    for event in events:
+        await conn.execute(
+            """UPDATE purchase SET state = 'unknown', payment_intent = NULL, client_secret = NULL,
+                                   checkout_session = NULL, checkout_url = NULL"""
+        )
+        await conn.execute("UPDATE idempotency_key SET status = NULL, body = NULL")
+    for event in await shop.events(purchase, "payment_intent.payment_failed"):
+        await shop.tell(event)
+    assert (await shop.show(purchase)).state == "failed"
+    again = await shop.start(buyer, key="k", method=method, return_url=RETURN_URL)
+    assert (again.client_secret, again.checkout_url) == (purchase.client_secret, purchase.checkout_url)
+    await pay()
+    for event in await shop.events(purchase):
         await shop.tell(event)
     assert (await shop.show(purchase)).state == "succeeded"
     assert len(await shop.successes(purchase)) == 1
