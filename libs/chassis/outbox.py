@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import orjson
-from aiokafka.errors import KafkaError
 
 from libs.chassis.broker.producer import Message, Producer
+from libs.chassis.failpoints import reach
 from libs.chassis.pool import TRANSIENT, Connection, Pool
 from libs.chassis.telemetry import OUTBOX_PENDING, OUTBOX_PUBLISHED, log, traceparent
 from libs.contracts.events.base import Event
@@ -28,6 +28,13 @@ _CHANNEL = "outbox"
 _ROWS_A_PASS = 200
 _POLL_SECONDS = 1.0
 _NOTIFY_EVERY_SECONDS = 0.005
+_LAST_WORDS_SECONDS = 5.0
+LARGEST_MESSAGE_BYTES = 1_000_000
+"""What any broker takes by its own defaults, with some room for headers."""
+
+
+class MessageTooLargeError(ValueError):
+    """No broker would take this message, and all that follow would wait behind it."""
 
 
 async def append(conn: Connection, *events: Event, at: datetime) -> None:
@@ -43,7 +50,9 @@ async def append(conn: Connection, *events: Event, at: datetime) -> None:
 async def append_messages(
     conn: Connection, topic: str, messages: Sequence[Message], *, at: datetime, headers: dict[str, str] | None = None
 ) -> None:
-    """Record messages that are already written, as one row; `headers` go with each of them."""
+    """Record messages that are already written, as one row; `headers` go with each. Raises MessageTooLargeError."""
+    if any(len(message.payload) > LARGEST_MESSAGE_BYTES for message in messages):
+        raise MessageTooLargeError
     await conn.execute(
         "INSERT INTO outbox (topic, keys, payloads, headers, recorded_at) VALUES ($1, $2, $3, $4, $5)",
         topic,
@@ -56,7 +65,9 @@ async def append_messages(
 
 async def republish(conn: Connection, *, since: datetime) -> int:
     """Have everything recorded since then published again, in order; returns how many rows that is."""
-    tag = await conn.execute("UPDATE outbox SET published_at = NULL WHERE recorded_at >= $1", since)
+    tag = await conn.execute(
+        "UPDATE outbox SET published_at = NULL, asked_again = asked_again + 1 WHERE recorded_at >= $1", since
+    )
     return int(tag.split()[-1])
 
 
@@ -71,6 +82,7 @@ class Row:
     """A row that waits to be published."""
 
     id: int
+    asked_again: int
     topic: str
     messages: list[Message]
 
@@ -88,6 +100,7 @@ class Relay:
         self._url = database_url
         self._news = asyncio.Event()
         self._active = False
+        self._untold = False
         self._notifying: asyncio.Task[None] | None = None
         self._loop: asyncio.Task[None] | None = None
         pool.on_commit(self.wake)
@@ -114,20 +127,24 @@ class Relay:
         """Say that there may be something to publish."""
         if self._active:
             self._news.set()
-        elif self._notifying is None or self._notifying.done():
+            return
+        self._untold = True
+        if self._notifying is None or self._notifying.done():
             self._notifying = asyncio.create_task(self._notify())
 
     async def _notify(self) -> None:
-        await asyncio.sleep(_NOTIFY_EVERY_SECONDS)
-        with suppress(asyncpg.PostgresError, *TRANSIENT):  # the poll is behind it
-            async with self._pool.connection() as conn:
-                await conn.execute(f"NOTIFY {_CHANNEL}")
+        while self._untold:
+            await asyncio.sleep(_NOTIFY_EVERY_SECONDS)
+            self._untold = False
+            with suppress(asyncpg.PostgresError, *TRANSIENT):  # the poll is behind it
+                async with self._pool.connection() as conn:
+                    await conn.execute(f"NOTIFY {_CHANNEL}")
 
     async def _keep_running(self) -> None:
         while True:
             try:
                 await self._lead()
-            except (asyncpg.PostgresError, KafkaError, *TRANSIENT) as error:
+            except Exception as error:
                 log.warning("outbox.relay_interrupted", error=repr(error))
             finally:
                 self._active = False
@@ -135,7 +152,9 @@ class Relay:
 
     async def _lead(self) -> None:
         """Wait for the lock, then publish for as long as its connection lives."""
-        conn = await asyncpg.connect(self._url, server_settings={"application_name": "scrip-outbox-relay"})
+        conn = await asyncpg.connect(
+            self._url, command_timeout=60, server_settings={"application_name": "scrip-outbox-relay"}
+        )
         try:
             while not await conn.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):  # noqa: ASYNC110 - nobody tells us
                 await asyncio.sleep(_POLL_SECONDS)
@@ -152,7 +171,7 @@ class Relay:
             await conn.close(timeout=2)
 
     async def _publish_some(self, conn: "asyncpg.Connection[asyncpg.Record]") -> bool:
-        """Publish the oldest rows; tells whether there may be more. Shielded: what is sent gets marked."""
+        """Publish the oldest rows; tells whether there may be more. Shielded: what is sent gets marked, if it can."""
         rows = await _unpublished(conn)
         OUTBOX_PENDING.set(len(rows))
         if not rows:
@@ -161,24 +180,38 @@ class Relay:
         try:
             await asyncio.shield(work)
         except asyncio.CancelledError:
+            await asyncio.wait([work], timeout=_LAST_WORDS_SECONDS)
+            work.cancel()
             await asyncio.gather(work, return_exceptions=True)
             raise
         return len(rows) == _ROWS_A_PASS
 
     async def _publish(self, conn: "asyncpg.Connection[asyncpg.Record]", rows: Sequence[Row]) -> None:
         await self._producer.publish((row.topic, message) for row in rows for message in row.messages)
-        await conn.execute("UPDATE outbox SET published_at = now() WHERE id = ANY($1)", [row.id for row in rows])
+        reach("outbox.publish.before_mark")
+        await _mark(conn, rows)
         for row in rows:
             OUTBOX_PUBLISHED.labels(row.topic).inc(len(row.messages))
 
 
 async def _unpublished(conn: "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]") -> list[Row]:
     found = await conn.fetch(
-        """SELECT id, topic, keys, payloads, headers FROM outbox
+        """SELECT id, asked_again, topic, keys, payloads, headers FROM outbox
             WHERE published_at IS NULL ORDER BY id LIMIT $1""",
         _ROWS_A_PASS,
     )
-    return [Row(r["id"], r["topic"], _messages(r)) for r in found]
+    return [Row(r["id"], r["asked_again"], r["topic"], _messages(r)) for r in found]
+
+
+async def _mark(conn: "asyncpg.Connection[asyncpg.Record]", rows: Sequence[Row]) -> None:
+    """Note that the broker has the rows, but for those that somebody wants published again since we read them."""
+    await conn.execute(
+        """UPDATE outbox SET published_at = now()
+             FROM unnest($1::bigint[], $2::int[]) AS told (id, asked_again)
+            WHERE outbox.id = told.id AND outbox.asked_again = told.asked_again""",
+        [row.id for row in rows],
+        [row.asked_again for row in rows],
+    )
 
 
 def _messages(row: asyncpg.Record) -> list[Message]:

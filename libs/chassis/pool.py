@@ -72,7 +72,8 @@ class Pool:
         async with self._pool.acquire(timeout=self._patience) as conn:
             try:
                 yield conn
-            except asyncpg.InterfaceError as error:  # asyncpg's name for our mistakes, and for use of a lost connection
+            except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+                # Our mistakes go by these names too, but not over a connection that is closed.
                 if conn.is_closed():
                     raise ConnectionLostError(str(error)) from error
                 raise

@@ -1,7 +1,7 @@
 """The producer: keyed messages, acknowledged by all replicas, in the order given for each key."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 
 from libs.contracts.envelope import CONTENT_TYPE
 
+_PATIENCE_SECONDS = 15.0
 _CONTENT_TYPE = ("content-type", CONTENT_TYPE.encode())
 
 
@@ -25,8 +26,9 @@ class Message:
 class Producer:
     """A connection to the broker that is made on first need and made anew after an error.
 
-    An idempotent producer whose broker lost its memory never recovers by itself (aiokafka 0.14), so any failure
-    drops it; whoever publishes keeps what was not acknowledged and tries again.
+    It is an idempotent producer, so that a batch lost on the way never lets a later one of its partition pass. Such
+    a one tries for ever, and is lost once its sequence has a gap: after any failure we take a new one. Whoever
+    publishes keeps what was not acknowledged and tries again.
     """
 
     def __init__(self, servers: str, *, client_id: str) -> None:
@@ -35,25 +37,29 @@ class Producer:
         self._open: AIOKafkaProducer | None = None
         self._opening = asyncio.Lock()
 
+    async def start(self) -> None:
+        """Nothing to begin: the connection is made on first need."""
+
     async def publish(self, messages: Iterable[tuple[str, Message]]) -> None:
-        """Publish (topic, message) pairs and wait until the broker has them all. Raises KafkaError: try all again."""
-        producer = await self._producer()
+        """Publish (topic, message) pairs and wait until the broker has them all.
+
+        Raises KafkaError or TimeoutError: some may have been published; try all again.
+        """
+        producer: AIOKafkaProducer | None = None
+        waiting: list[asyncio.Future[object]] = []
         try:
-            waiting = [
-                await producer.send(topic, message.payload, key=message.key.encode(), headers=_headers(message))
-                for topic, message in messages
-            ]
-            for acknowledged in await asyncio.gather(*waiting, return_exceptions=True):
-                if isinstance(acknowledged, BaseException):
-                    raise acknowledged
-        except (KafkaError, asyncio.CancelledError):
-            await self._drop(producer)
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                producer = await self._producer()
+                for topic, message in messages:
+                    waiting.append(await _send(producer, topic, message))
+                await asyncio.gather(*waiting)
+        except (KafkaError, TimeoutError, asyncio.CancelledError):
+            await self._abandon(producer, waiting)
             raise
 
     async def stop(self) -> None:
         """Close the connection."""
-        if self._open is not None:
-            await self._drop(self._open)
+        await self._abandon(self._open, [])
 
     async def _producer(self) -> AIOKafkaProducer:
         async with self._opening:
@@ -77,12 +83,28 @@ class Producer:
                 self._open = producer
             return self._open
 
-    async def _drop(self, producer: AIOKafkaProducer) -> None:
+    async def _abandon(self, producer: AIOKafkaProducer | None, waiting: Sequence["asyncio.Future[object]"]) -> None:
+        """Close the connection without sending what it still holds, as its own `stop` would (aiokafka 0.14)."""
         if self._open is producer:
             self._open = None
-        with suppress(KafkaError, TimeoutError):
-            async with asyncio.timeout(2):
-                await producer.stop()
+        for future in waiting:
+            future.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        if producer is None:
+            return
+        producer._closed = True  # noqa: SLF001 - see above
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                await producer._sender.close()  # noqa: SLF001 - see above
+        await producer.client.close()
+
+
+async def _send(producer: AIOKafkaProducer, topic: str, message: Message) -> "asyncio.Future[object]":
+    """Hand a message over; what comes back is done once the broker has it."""
+    sent: asyncio.Future[object] = await producer.send(
+        topic, message.payload, key=message.key.encode(), headers=_headers(message)
+    )
+    return sent
 
 
 def _headers(message: Message) -> list[tuple[str, bytes]]:

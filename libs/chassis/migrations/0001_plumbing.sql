@@ -8,6 +8,8 @@ CREATE TABLE outbox (
     headers text,
     recorded_at timestamptz NOT NULL,
     published_at timestamptz,
+    -- how often it was asked to be published again: a relay that was at it meanwhile does not mark it
+    asked_again int NOT NULL DEFAULT 0,
     CONSTRAINT every_message_has_a_key CHECK (cardinality(keys) = cardinality(payloads)),
     CONSTRAINT there_is_a_message CHECK (cardinality(keys) > 0)
 );
