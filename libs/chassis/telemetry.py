@@ -50,8 +50,10 @@ def set_up_logs(service: str, *, level: str, form: str) -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=[*shared, named], processor=render))
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    for noisy in ("aiokafka", "faststream", "uvicorn.access", "httpx", "httpx2", "stripe"):
+    for noisy in ("faststream", "uvicorn.access", "uvicorn.error", "httpx", "httpx2", "stripe"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # while a broker is away aiokafka logs forty errors a second; our own topics.broker_away says it once in a while
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -22,12 +22,14 @@ async def test_webhooks_that_arrive_while_the_broker_is_down_are_all_credited_af
     customers = [await sign_up() for _ in range(5)]
     purchases = [await customer.buy("starter") for customer in customers]
     stack.infrastructure.broker.process.kill()
-    for customer, purchase in zip(customers, purchases, strict=True):
-        await customer.pay(purchase)
-    for purchase in purchases:
-        (succeeded,) = await sandbox.events(purchase, "payment_intent.succeeded")
-        await sandbox.delivered(succeeded)
-    await stack.infrastructure.broker.start()
+    try:
+        for customer, purchase in zip(customers, purchases, strict=True):
+            await customer.pay(purchase)
+        for purchase in purchases:
+            (succeeded,) = await sandbox.events(purchase, "payment_intent.succeeded")
+            await sandbox.delivered(succeeded)
+    finally:
+        await stack.infrastructure.broker.start()
     for customer in customers:
         assert (await customer.wait_until(lambda b: b.available > 10_000_000, seconds=60)).available == 60_000_000
 

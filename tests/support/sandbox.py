@@ -69,7 +69,7 @@ class Sandbox:
 
         async def look() -> bool:
             found = (await self.http.get("/sandbox/deliveries", params={"event": event["id"]})).json()["data"]
-            return bool(found) and all(delivery["delivered"] for delivery in found)
+            return bool(found) and all(delivery["state"] == "delivered" for delivery in found)
 
         await wait_for(look)
 
