@@ -129,9 +129,12 @@ class UsageConsumer:
         try:
             while not self._stopping:
                 polled = await polling
+                if polled.generation != self._drain.generation:
+                    await consumer.seek_to_committed()  # it may hold what is another's now, or lack what is ours
+                    polled = Polled(self._drain.generation, [], [], {})
                 polling = asyncio.create_task(self._poll(consumer))
                 async with self._drain.lock:
-                    if polled.offsets and polled.generation == self._drain.generation:
+                    if polled.offsets:
                         await self._apply(polled)
                         await consumer.commit(polled.offsets)
         finally:
@@ -194,7 +197,7 @@ class UsageConsumer:
 
 
 class _UsageDrain(Drain):
-    """Also counts generations: what was polled before partitions moved is polled again by whoever has them now."""
+    """Also counts generations: what was polled while partitions moved is polled again by whoever has them now."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -204,3 +207,8 @@ class _UsageDrain(Drain):
         """Begin a new generation, then wait for the batch in hand."""
         self.generation += 1
         await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: object) -> None:
+        """Begin another: a poll that ran while partitions moved belongs to neither side."""
+        self.generation += 1
+        await super().on_partitions_assigned(assigned)
