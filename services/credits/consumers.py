@@ -130,7 +130,7 @@ class UsageConsumer:
             while not self._stopping:
                 polled = await polling
                 if polled.generation != self._drain.generation:
-                    await consumer.seek_to_committed()  # it may hold what is another's now, or lack what is ours
+                    await _seek_to_committed(consumer)  # it may hold what is another's now, or lack what is ours
                     polled = Polled(self._drain.generation, [], [], {})
                 polling = asyncio.create_task(self._poll(consumer))
                 async with self._drain.lock:
@@ -194,6 +194,15 @@ class UsageConsumer:
             at = self._clock.now()
             await dead_letters.record_letter(conn, USAGE_CONSUMER, record, error=error, attempts=1, at=at)
         MESSAGES_HANDLED.labels(USAGE_CONSUMER, "dead_letter").inc()
+
+
+async def _seek_to_committed(consumer: AIOKafkaConsumer) -> None:
+    """Go back to where the group is; aiokafka's own method leaves a partition that was never committed (0.14)."""
+    for partition in consumer.assignment():
+        if committed := await consumer.committed(partition):
+            consumer.seek(partition, committed)
+        else:
+            await consumer.seek_to_beginning(partition)
 
 
 class _UsageDrain(Drain):
