@@ -150,7 +150,7 @@ def main(
         sys.exit(f"services.{name}: settings are missing or wrong\n{_explain(name, error)}")
     set_up_logs(name, level=settings.log_level, form=settings.log_format)
     set_up_traces(name, settings.telemetry_endpoint)
-    failpoints.arm(settings.fail_point)
+    failpoints.arm(settings.fail_point, file=settings.fail_point_file)
     schema = migrations.read("chassis", migrations.PLUMBING) + migrations.read(name, folder / "migrations")
     if role == "migrate":
         uvloop.run(_migrate(name, settings, schema))

@@ -57,3 +57,6 @@ class ServiceSettings(BaseSettings):
         None, validation_alias="SCRIP_CLOCK_OFFSET_FILE", description="seconds to move the clock by; for tests alone"
     )
     fail_point: str = Field("", validation_alias="SCRIP_FAIL_POINT", description="where to die; for tests alone")
+    fail_point_file: Path | None = Field(
+        None, validation_alias="SCRIP_FAIL_POINT_FILE", description="a file that will say where; for tests alone"
+    )

@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import count
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -22,12 +23,25 @@ _numbers = count()
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """The whole of Scrip, with short consumer sessions, so that a killed worker is soon replaced."""
     folder = tmp_path_factory.mktemp("stack")
-    running = Stack(StackSettings(data=folder), say=print, env={"SCRIP_KAFKA_SESSION_TIMEOUT_MS": "3000"})
+    env = {"SCRIP_KAFKA_SESSION_TIMEOUT_MS": "3000", "SCRIP_FAIL_POINT_FILE": str(folder / "fail-point")}
+    running = Stack(StackSettings(data=folder), say=print, env=env)
     try:
         await running.start()
         yield running
     finally:
         await running.stop()
+
+
+def fail_point_file(stack: Stack) -> Path:
+    """The file in which a test writes where a service shall die."""
+    return stack.home / "fail-point"
+
+
+def move_clock(stack: Stack, *, minutes: int) -> None:
+    """Move the clock of every process of the stack ahead."""
+    file = stack.clock_file
+    now = float(file.read_text("ascii")) if file.exists() else 0.0
+    file.write_text(str(now + minutes * 60), "ascii")
 
 
 @pytest.fixture(scope="session")

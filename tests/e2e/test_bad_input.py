@@ -111,9 +111,10 @@ async def test_a_payment_for_a_purchase_we_never_made_is_put_aside(
     purchase = await customer.buy("starter")
     (payment,) = await sandbox.payments_of(purchase)
     stranger = {**payment["metadata"], "purchase": ids.show("purchase", ids.new_id())}
-    changed = {"id": f"pi_{uuid4().hex}", "status": "succeeded", "amount_received": 999, "metadata": stranger}
+    intent = f"pi_{uuid4().hex}"
+    changed = {"id": intent, "status": "succeeded", "amount_received": 999, "metadata": stranger}
     await sandbox.inject("payment_intent.succeeded", like=payment["id"], **changed)
-    assert await wait_for(lambda: put_aside(stack, changed["id"])) == "unknown_purchase"
+    assert await wait_for(lambda: put_aside(stack, intent)) == "unknown_purchase"
     assert (await customer.balance()).available == 10_000_000
 
 

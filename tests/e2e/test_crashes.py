@@ -1,19 +1,18 @@
 """Every service is killed between "claimed" and "committed", and once more right after: one effect all the same."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import TypeVar
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, TypeVar
 
 import httpx2
 import pytest
 
-from deploy.cli.customer import Customer, Refused
-from deploy.embedded.processes import Process
+from deploy.cli.customer import Customer, Refused, wait_for
 from deploy.embedded.stack import Stack
 from libs.contracts.client import UsageClient
 from libs.contracts.errors import NOT_AUTHENTICATED, UNAVAILABLE
-from tests.e2e.conftest import SignUp
+from tests.e2e.conftest import SignUp, fail_point_file, move_clock
 from tests.e2e.test_path import bought, mail_to
 from tests.support.sandbox import Sandbox
 
@@ -33,7 +32,6 @@ BUYING = [
     "credits.settle.before_commit",
     "credits.settle.after_commit",
     "notifications.receipt.before_commit",
-    "notifications.deliver.before_send",
 ]
 REFUNDING = [
     "payments.refund.before_commit",
@@ -46,26 +44,15 @@ USING = ["credits.burn.before_commit", "credits.burn.after_commit"]
 RELAYING = ["gateway", "payments", "credits"]
 
 
-@asynccontextmanager
-async def dying(stack: Stack, service: str, point: str) -> AsyncIterator[None]:
-    """Run a service that dies at a point; afterwards it is dead by that, and started again."""
+async def killed_at(stack: Stack, service: str, point: str, work: Callable[[], Awaitable[T]]) -> T:
+    """Do some work during which a service dies at a point, and is started again as soon as it has."""
     process = stack.processes[service]
-    usual = dict(process.env)
-    await process.restart(env={**usual, "SCRIP_FAIL_POINT": point})
-    try:
-        yield
-    finally:
-        process.env = usual
-        if not process.running:
-            await process.start()
-
-
-async def died(process: Process, point: str) -> None:
-    """Wait until the process has died at its point, then start it again as it was."""
+    fail_point_file(stack).write_text(point, "ascii")
+    working = asyncio.ensure_future(work())
     async with asyncio.timeout(30):
         assert await process.ended() == -9, f"it ended before {point}"
-    process.env = {name: value for name, value in process.env.items() if name != "SCRIP_FAIL_POINT"}
     await process.start()
+    return await working
 
 
 async def persistently(ask: Callable[[], Awaitable[T]]) -> T:
@@ -90,11 +77,7 @@ async def test_a_purchase_is_credited_once_though_a_service_dies(
         purchase = await persistently(lambda: customer.buy("starter", key="the-purchase"))
         await customer.pay(purchase)
 
-    service = point.partition(".")[0]
-    async with dying(stack, service, point):
-        buying = asyncio.create_task(buy_and_pay())
-        await died(stack.processes[service], point)
-        await buying
+    await killed_at(stack, point.partition(".")[0], point, buy_and_pay)
     balance = await persistently(lambda: customer.wait_until(lambda b: b.available >= 60_000_000))
     assert balance.available == 60_000_000
     purchase = await persistently(lambda: customer.buy("starter", key="the-purchase"))
@@ -102,16 +85,33 @@ async def test_a_purchase_is_credited_once_though_a_service_dies(
     assert "9.99 USD" in await mail_to(stack, customer, "receipt")
 
 
+@pytest.mark.parametrize("point", ["notifications.deliver.before_send", "notifications.deliver.after_send"])
+async def test_a_receipt_is_sent_though_notifications_dies_while_sending(
+    customer: Customer, stack: Stack, point: str
+) -> None:
+    async def buy_and_pay() -> None:
+        await customer.pay(await customer.buy("starter"))
+
+    await killed_at(stack, "notifications", point, buy_and_pay)
+    move_clock(stack, minutes=30)  # past the time for which the dead worker had claimed the delivery
+    async with httpx2.AsyncClient(base_url=stack.addresses.mailbox or "", timeout=30) as mailbox:
+        params = {"to": customer.session.user.email}
+
+        async def tried_again() -> list[dict[str, Any]] | None:
+            found: list[dict[str, Any]] = (await mailbox.get("/messages", params=params)).json()
+            return found if len(found) == (2 if point.endswith("after_send") else 1) else None
+
+        mails = [(await mailbox.get(f"/messages/{mail['id']}")).json() for mail in await wait_for(tried_again)]
+    assert len({mail["headers"]["Message-ID"] for mail in mails}) == 1
+
+
 @pytest.mark.parametrize("point", REFUNDING)
 async def test_a_refund_takes_back_once_though_a_service_dies(
     customer: Customer, stack: Stack, sandbox: Sandbox, point: str
 ) -> None:
     purchase = await bought(customer, 60_000_000)
-    service = point.partition(".")[0]
-    async with dying(stack, service, point):
-        refunding = asyncio.create_task(persistently(lambda: customer.refund(purchase, key="the-refund")))
-        await died(stack.processes[service], point)
-        await refunding
+    refund = partial(persistently, lambda: customer.refund(purchase, key="the-refund"))
+    await killed_at(stack, point.partition(".")[0], point, refund)
     balance = await persistently(lambda: customer.wait_until(lambda b: b.totals.refunded >= 50_000_000))
     assert (balance.available, balance.totals.refunded) == (10_000_000, 50_000_000)
     (payment,) = await sandbox.payments_of(purchase)
@@ -120,10 +120,11 @@ async def test_a_refund_takes_back_once_though_a_service_dies(
 
 @pytest.mark.parametrize("point", USING)
 async def test_usage_is_charged_once_though_credits_dies(customer: Customer, stack: Stack, point: str) -> None:
-    async with dying(stack, "credits", point):
+    async def use() -> None:
         async with UsageClient.kafka(stack.infrastructure.kafka, source="/tests/renderer") as client:
             await client.usage(customer.account, "video.generation", 1, {"resolution": "720p"})
-        await died(stack.processes["credits"], point)
+
+    await killed_at(stack, "credits", point, use)
     balance = await persistently(lambda: customer.wait_until(lambda b: b.available < 10_000_000))
     assert balance.available == 5_000_000
 
@@ -134,10 +135,15 @@ async def test_an_event_published_but_not_marked_is_told_again_and_changes_nothi
 ) -> None:
     purchase = await customer.buy("starter")
     point = "outbox.publish.before_mark"
-    async with dying(stack, service, point):
-        paying = asyncio.create_task(customer.pay(purchase))
-        await died(stack.processes[service], point)
-        await paying
+    process = stack.processes[service]
+    usual = dict(process.env)
+    await process.restart(env={**usual, "SCRIP_FAIL_POINT": point})
+    process.env = usual
+    paying = asyncio.create_task(customer.pay(purchase))
+    async with asyncio.timeout(30):
+        assert await process.ended() == -9, f"it ended before {point}"
+    await process.start()
+    await paying
     balance = await persistently(lambda: customer.wait_until(lambda b: b.available >= 60_000_000))
     assert balance.available == 60_000_000
 
@@ -151,10 +157,11 @@ async def test_a_sign_up_opens_one_account_though_the_gateway_dies(
     async def register() -> httpx2.Response:
         return await gateway.post("/v1/auth/register", json={**login, "name": "A Customer"})
 
-    async with dying(stack, "gateway", point):
+    async def fail_to_register() -> None:
         with pytest.raises(httpx2.TransportError):
             await register()
-        await died(stack.processes["gateway"], point)
+
+    await killed_at(stack, "gateway", point, fail_to_register)
     again = await register()
     assert again.status_code == (201 if point.endswith("before_commit") else 409)
     session = (await gateway.post("/v1/auth/login", json=login)).json()
