@@ -33,22 +33,26 @@ def routes(pool: Pool, ledger: Ledger, catalogue: Catalogue, clock: Clock) -> AP
 
     @router.put("", operation_id="openAccount")
     async def open_account(account: Account) -> Balance:
+        """Open an account and grant its welcome bonus; again changes nothing."""
         return await accounts.open_account(pool, ledger, account, bonus=catalogue.welcome_bonus, now=clock.now())
 
     @router.get("/balance", operation_id="getBalance")
     async def balance(account: Account) -> Balance:
+        """Tell the balance."""
         return await accounts.balance(pool, account, now=clock.now())
 
     @router.get("/lots", operation_id="listLots")
     async def lots(
         account: Account, limit: Annotated[Limit, Query()] = 20, cursor: Annotated[Cursor | None, Query()] = None
     ) -> Page[Lot]:
+        """List the grants of credits and what remains of them, newest first."""
         return await accounts.lots(pool, account, limit=limit, cursor=cursor)
 
     @router.get("/transactions", operation_id="listTransactions")
     async def transactions(
         account: Account, limit: Annotated[Limit, Query()] = 20, cursor: Annotated[Cursor | None, Query()] = None
     ) -> Page[Transaction]:
+        """List what moved the balance, newest first."""
         return await accounts.transactions(pool, account, limit=limit, cursor=cursor)
 
     return router

@@ -56,21 +56,29 @@ def _add_offers(router: APIRouter, catalogue: Catalogue, publishable_key: str) -
 
     @router.get("/packs", operation_id="listPacks")
     async def list_packs() -> Packs:
+        """List the packs on sale, and what a credit is called."""
         return packs
 
     @router.get("/payment-config", operation_id="paymentConfig")
     async def payment_config() -> PaymentConfig:
+        """Tell what Stripe's Elements need: the publishable key, and the currencies."""
         return config
 
 
 def _add_starting(router: APIRouter, pool: Pool, stripe: Stripe, clock: Clock, terms: Terms) -> None:
-    @router.post("/purchases", operation_id="startPurchase", response_model=Purchase)
+    @router.post(
+        "/purchases",
+        operation_id="startPurchase",
+        response_model=Purchase,
+        responses={201: {"model": Purchase, "description": "Started"}},
+    )
     async def start_purchase(
         request: StartPurchase,
         response: Response,
         caller: Caller,
         key: Annotated[str | None, Header(alias=IDEMPOTENCY_KEY_HEADER, max_length=255)] = None,
     ) -> object:
+        """Start a purchase, once for a key of the caller (201), or only quote it (200), which needs no key."""
         if request.order.quote_only:
             return purchases.quote_order(terms, request.buyer.account, request.order)
         answered = await purchases.start_purchase(
@@ -82,23 +90,27 @@ def _add_starting(router: APIRouter, pool: Pool, stripe: Stripe, clock: Clock, t
 def _add_purchases(router: APIRouter, pool: Pool, stripe: Stripe, clock: Clock) -> None:
     @router.get("/purchases", operation_id="listPurchases")
     async def list_purchases(account: Account, limit: Limit = 20, cursor: Cursor | None = None) -> Page[Purchase]:
+        """List an account's purchases, newest first."""
         return await purchases.list_purchases(pool, account, limit=limit, cursor=cursor)
 
     @router.get("/purchases/{purchase}", operation_id="getPurchase")
     async def get_purchase(purchase: PurchaseInPath, account: Account) -> Purchase:
+        """Tell where a purchase stands; 404 for one of another account."""
         return await purchases.show_purchase(pool, purchase, account=account)
 
     @router.post("/purchases/{purchase}/confirm", operation_id="confirmPurchase")
     async def confirm_purchase(purchase: PurchaseInPath, account: Account) -> Purchase:
+        """Read again what Stripe says of a purchase, and apply it."""
         return await purchases.confirm_purchase(pool, stripe, purchase, account=account, clock=clock)
 
     @router.post("/purchases/{purchase}/cancel", operation_id="cancelPurchase")
     async def cancel_purchase(purchase: PurchaseInPath, account: Account) -> Purchase:
+        """Cancel a purchase, here and at Stripe, unless it is paid or on its way."""
         return await purchases.cancel_purchase(pool, stripe, purchase, account=account, clock=clock)
 
 
 def _add_refunds(router: APIRouter, pool: Pool, stripe: Stripe, clock: Clock, catalogue: Catalogue) -> None:
-    @router.post("/purchases/{purchase}/refunds", operation_id="refundPurchase", response_model=Refund)
+    @router.post("/purchases/{purchase}/refunds", operation_id="refundPurchase", response_model=Refund, status_code=201)
     async def refund_purchase(
         *,
         purchase: PurchaseInPath,
@@ -108,6 +120,7 @@ def _add_refunds(router: APIRouter, pool: Pool, stripe: Stripe, clock: Clock, ca
         caller: Caller,
         key: IdempotencyKey,
     ) -> object:
+        """Give money back, once for a key of the caller; all that is left of the payment if no amount is named."""
         answered = await refunds.refund_purchase(
             pool,
             stripe,

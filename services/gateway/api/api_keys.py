@@ -22,14 +22,16 @@ def routes(door: Door, pool: Pool, clock: Clock) -> APIRouter:
     """Make the routes by which users care for the keys of their account."""
     router = APIRouter(prefix="/v1/api-keys", tags=["API keys"])
 
-    @router.post("", operation_id="createApiKey", status_code=201, responses=problems(401, 403, 422))
+    @router.post(
+        "", operation_id="createApiKey", summary="Make an API key", status_code=201, responses=problems(401, 403, 422)
+    )
     async def create(order: NewApiKey, user: Annotated[SignedInUser, Depends(door.user)]) -> ApiKey:
         """Make a key. Its `secret` is in this answer and never again: we keep only what checks it."""
         if "admin" in order.scopes:  # it reaches other people's accounts
             raise NotAllowedError("the scope admin is not for customers to give")
         return await api_keys.create(pool, user.account, order, now=clock.now())
 
-    @router.get("", operation_id="listApiKeys", responses=problems(401, 403, 422))
+    @router.get("", operation_id="listApiKeys", summary="List API keys", responses=problems(401, 403, 422))
     async def find_all(
         user: Annotated[SignedInUser, Depends(door.user)],
         limit: Annotated[Limit, Query()] = 20,
@@ -38,7 +40,13 @@ def routes(door: Door, pool: Pool, clock: Clock) -> APIRouter:
         """List the account's keys that are not revoked, newest first."""
         return await api_keys.of_account(pool, user.account, limit=limit, before=_key(cursor))
 
-    @router.delete("/{key}", operation_id="revokeApiKey", status_code=204, responses=problems(401, 403, 404, 422))
+    @router.delete(
+        "/{key}",
+        operation_id="revokeApiKey",
+        summary="Revoke an API key",
+        status_code=204,
+        responses=problems(401, 403, 404, 422),
+    )
     async def revoke(key: ApiKeyId, user: Annotated[SignedInUser, Depends(door.user)]) -> None:
         """Revoke a key, at once and for good."""
         await api_keys.revoke(pool, user.account, key, now=clock.now())

@@ -21,6 +21,7 @@ def routes(door: Door, identity: Identity, clock: Clock) -> APIRouter:
     @router.post(
         "/v1/auth/register",
         operation_id="register",
+        summary="Sign up",
         status_code=201,
         dependencies=signing_in,
         responses=problems(409, 422),
@@ -29,13 +30,21 @@ def routes(door: Door, identity: Identity, clock: Clock) -> APIRouter:
         """Sign up. The new account is given the welcome bonus; `balance` is null if the ledger cannot be reached."""
         return await auth.register(identity, order, now=clock.now())
 
-    @router.post("/v1/auth/login", operation_id="logIn", dependencies=signing_in, responses=problems(401, 422))
+    @router.post(
+        "/v1/auth/login", operation_id="logIn", summary="Log in", dependencies=signing_in, responses=problems(401, 422)
+    )
     async def log_in(order: Login, response: Response) -> Session:
         """Log in with e-mail address and password."""
         await door.count_login(order.email, response)
         return await auth.log_in(identity, order, now=clock.now())
 
-    @router.post("/v1/auth/refresh", operation_id="refresh", dependencies=signing_in, responses=problems(401, 422))
+    @router.post(
+        "/v1/auth/refresh",
+        operation_id="refresh",
+        summary="Renew tokens",
+        dependencies=signing_in,
+        responses=problems(401, 422),
+    )
     async def refresh(order: Refresh) -> Session:
         """Trade a refresh token for new tokens. Each works once: one that comes again ends its whole session."""
         return await auth.refresh(identity, order.refresh_token, now=clock.now())
@@ -43,6 +52,7 @@ def routes(door: Door, identity: Identity, clock: Clock) -> APIRouter:
     @router.post(
         "/v1/auth/logout",
         operation_id="logOut",
+        summary="Log out",
         status_code=204,
         dependencies=signing_in,
         responses=problems(422),
@@ -51,7 +61,7 @@ def routes(door: Door, identity: Identity, clock: Clock) -> APIRouter:
         """End the session of a refresh token. Access tokens that were given out end by themselves within minutes."""
         await auth.log_out(identity.pool, order.refresh_token, now=clock.now())
 
-    @router.get("/v1/me", operation_id="getMe", responses=problems(401, 403))
+    @router.get("/v1/me", operation_id="getMe", summary="Who is signed in", responses=problems(401, 403))
     async def me(user: Annotated[SignedInUser, Depends(door.user)]) -> Me:
         """Tell who is signed in, and his balance."""
         return await auth.who_is(identity, user)

@@ -34,12 +34,12 @@ def routes(door: Door, credits: CreditsClient, balances: LiveBalances, clock: Cl
     router = APIRouter(tags=["balance"])
     reader = door.user_or_key_with("credits:read")
 
-    @router.get("/v1/balance", operation_id="getBalance", responses=problems(401, 403))
+    @router.get("/v1/balance", operation_id="getBalance", summary="The balance", responses=problems(401, 403))
     async def balance(principal: Annotated[Principal, Depends(reader)]) -> Balance:
         """Tell the balance."""
         return await credits.balance(principal.account)
 
-    @router.get("/v1/lots", operation_id="listLots", responses=problems(401, 403, 422))
+    @router.get("/v1/lots", operation_id="listLots", summary="List lots", responses=problems(401, 403, 422))
     async def lots(
         principal: Annotated[Principal, Depends(reader)],
         limit: Annotated[Limit, Query()] = 20,
@@ -48,7 +48,12 @@ def routes(door: Door, credits: CreditsClient, balances: LiveBalances, clock: Cl
         """List the grants of credits and what remains of them."""
         return await credits.lots(principal.account, limit=limit, cursor=cursor)
 
-    @router.get("/v1/transactions", operation_id="listTransactions", responses=problems(401, 403, 422))
+    @router.get(
+        "/v1/transactions",
+        operation_id="listTransactions",
+        summary="List transactions",
+        responses=problems(401, 403, 422),
+    )
     async def transactions(
         principal: Annotated[Principal, Depends(reader)],
         limit: Annotated[Limit, Query()] = 20,
@@ -65,6 +70,7 @@ def routes(door: Door, credits: CreditsClient, balances: LiveBalances, clock: Cl
     @router.get(
         "/v1/balance/stream",
         operation_id="streamBalance",
+        summary="Follow the balance live",
         response_class=EventSourceResponse,
         responses=problems(401, 403, 422),
     )

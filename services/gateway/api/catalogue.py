@@ -20,13 +20,17 @@ def routes(door: Door, payments: PaymentsClient, *, seconds: float) -> APIRouter
     config = Shelf(payments.payment_config, seconds=seconds)
     documented = {304: {"description": "Unchanged since the entity tag in `If-None-Match`"}, **problems()}
 
-    @router.get("/v1/packs", operation_id="listPacks", response_model=Packs, responses=documented)
+    @router.get("/v1/packs", operation_id="listPacks", summary="List packs", response_model=Packs, responses=documented)
     async def list_packs(response: Response, if_none_match: IfNoneMatch = None) -> Response:
         """List the packs on offer, and what a credit is called."""
         return _answer(await packs.copy(), if_none_match, response)
 
     @router.get(
-        "/v1/payment-config", operation_id="getPaymentConfig", response_model=PaymentConfig, responses=documented
+        "/v1/payment-config",
+        operation_id="getPaymentConfig",
+        summary="What Stripe's Elements need",
+        response_model=PaymentConfig,
+        responses=documented,
     )
     async def payment_config(response: Response, if_none_match: IfNoneMatch = None) -> Response:
         """Tell what a frontend needs to take a payment: the publishable key, and the currencies."""

@@ -30,7 +30,13 @@ def routes(door: Door, pool: Pool, payments: PaymentsClient) -> APIRouter:
     """Make the routes by which users buy."""
     router = APIRouter(prefix="/v1/purchases", tags=["purchases"])
 
-    @router.post("", operation_id="createPurchase", status_code=201, responses=problems(400, 401, 402, 403, 409, 422))
+    @router.post(
+        "",
+        operation_id="createPurchase",
+        summary="Start a purchase",
+        status_code=201,
+        responses={200: {"model": Purchase, "description": "Only quoted"}, **problems(400, 401, 402, 403, 409, 422)},
+    )
     async def start(
         order: PurchaseOrder,
         response: Response,
@@ -44,7 +50,7 @@ def routes(door: Door, pool: Pool, payments: PaymentsClient) -> APIRouter:
         done = await purchases.start(pool, payments, user, order, idempotency_key=_required(key))
         return _answer(done, response)
 
-    @router.get("", operation_id="listPurchases", responses=problems(401, 403, 422))
+    @router.get("", operation_id="listPurchases", summary="List purchases", responses=problems(401, 403, 422))
     async def find_all(
         user: Annotated[SignedInUser, Depends(door.user)],
         limit: Annotated[Limit, Query()] = 20,
@@ -53,17 +59,27 @@ def routes(door: Door, pool: Pool, payments: PaymentsClient) -> APIRouter:
         """List the account's purchases, newest first."""
         return await payments.purchases(user, limit=limit, cursor=cursor)
 
-    @router.get("/{purchase}", operation_id="getPurchase", responses=problems(401, 403, 404, 422))
+    @router.get("/{purchase}", operation_id="getPurchase", summary="A purchase", responses=problems(401, 403, 404, 422))
     async def find(purchase: PurchaseId, user: Annotated[SignedInUser, Depends(door.user)]) -> Purchase:
         """Tell where a purchase stands."""
         return await payments.purchase(user, purchase)
 
-    @router.post("/{purchase}/confirm", operation_id="confirmPurchase", responses=problems(401, 403, 404, 409, 422))
+    @router.post(
+        "/{purchase}/confirm",
+        operation_id="confirmPurchase",
+        summary="Re-read a purchase from Stripe",
+        responses=problems(401, 403, 404, 409, 422),
+    )
     async def confirm(purchase: PurchaseId, user: Annotated[SignedInUser, Depends(door.user)]) -> Purchase:
         """Have the purchase re-read from Stripe now, rather than wait for its webhook."""
         return await payments.confirm(user, purchase)
 
-    @router.post("/{purchase}/cancel", operation_id="cancelPurchase", responses=problems(401, 403, 404, 409, 422))
+    @router.post(
+        "/{purchase}/cancel",
+        operation_id="cancelPurchase",
+        summary="Cancel a purchase",
+        responses=problems(401, 403, 404, 409, 422),
+    )
     async def cancel(purchase: PurchaseId, user: Annotated[SignedInUser, Depends(door.user)]) -> Purchase:
         """Cancel a purchase that is not paid yet."""
         return await payments.cancel(user, purchase)
@@ -71,6 +87,7 @@ def routes(door: Door, pool: Pool, payments: PaymentsClient) -> APIRouter:
     @router.post(
         "/{purchase}/refunds",
         operation_id="refundPurchase",
+        summary="Refund a purchase",
         status_code=201,
         responses=problems(400, 401, 403, 404, 409, 422),
     )

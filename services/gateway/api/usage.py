@@ -27,6 +27,11 @@ _BODY: dict[str, Any] = {
     }
 }
 
+_PATHS = (
+    ("/v1/events", "reportUsage", "Report usage"),
+    ("/api/v1/events", "reportUsageAsOpenMeter", "Report usage, at OpenMeter's path"),
+)
+
 
 def routes(door: Door, producer: Producer) -> APIRouter:
     """Make the routes by which services report usage; the second path is OpenMeter's, for clients that know it."""
@@ -43,12 +48,13 @@ def routes(door: Door, producer: Producer) -> APIRouter:
         reports = rules.read_reports(body, form, reporter=reporter, traceparent=traceparent.get())
         return EventsAccepted(accepted=await usage.publish(producer, reports))
 
-    for path, operation_id in (("/v1/events", "reportUsage"), ("/api/v1/events", "reportUsageAsOpenMeter")):
+    for path, operation_id, summary in _PATHS:
         router.add_api_route(
             path,
             report,
             methods=["POST"],
             operation_id=operation_id,
+            summary=summary,
             status_code=202,
             openapi_extra=_BODY,
             responses=problems(401, 403, 413, 422),

@@ -57,6 +57,7 @@ def routes(pool: Pool, clock: Clock, *, secrets: Sequence[str], further_paths: S
             receive,
             methods=["POST"],
             operation_id="receiveStripeWebhook" if path == PATH else None,
+            summary="Take an event of Stripe",
             include_in_schema=path == PATH,
             responses=problems(400, 413),
         )
