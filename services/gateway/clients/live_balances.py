@@ -24,6 +24,7 @@ _AWAY = (RedisError, OSError, TimeoutError)
 _HOME = "scrip:balance:home"
 _RETRY_SECONDS = 0.5
 _TIDY_SECONDS = 5.0
+_DEAD_AFTER_SECONDS = 12.0
 _REMEMBERED = "86400"
 _KEPT = 100
 
@@ -108,6 +109,7 @@ class LiveBalances:
         self._watchers: dict[str, set[Watcher]] = {}
         self._subscribing = asyncio.Lock()
         self._open: PubSub | None = None
+        self._stopping = False
         self._loop: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -116,6 +118,7 @@ class LiveBalances:
 
     async def stop(self) -> None:
         """End all streams, and stop listening."""
+        self._stopping = True  # the word that counts: asyncio.wait_for, in redis-py, may swallow a cancellation (3.11)
         for watchers in self._watchers.values():
             for watcher in watchers:
                 watcher.end()
@@ -151,30 +154,33 @@ class LiveBalances:
                     await self._open.unsubscribe(channel)
 
     async def _keep_listening(self) -> None:
-        while True:
+        while not self._stopping:
             try:
                 async with self._redis.pubsub() as pubsub:
                     await self._listen(pubsub)
             except _AWAY as error:
                 log.warning("live_balances.redis_away", error=repr(error))
+                await asyncio.sleep(_RETRY_SECONDS)
+            except Exception:
+                log.exception("live_balances.failed")
+                await asyncio.sleep(_RETRY_SECONDS)
             finally:
                 self._open = None
-            await asyncio.sleep(_RETRY_SECONDS)
 
     async def _listen(self, pubsub: PubSub) -> None:
-        """Hear until the connection fails. Raises RedisError or TimeoutError then."""
+        """Hear until we stop, or until the connection fails: RedisError or TimeoutError then."""
         async with self._subscribing:
             await pubsub.subscribe(_HOME, *self._watchers)
             self._open = pubsub
         heard = tidied = time.monotonic()
-        while True:
+        while not self._stopping:
             message = await pubsub.get_message(timeout=1.0)
             now = time.monotonic()
             if message is not None:
                 heard = now
                 self._hear(message)
-            if now - heard > 2 * _TIDY_SECONDS:
-                raise TimeoutError("Redis does not answer a ping")
+            if now - heard > _DEAD_AFTER_SECONDS:
+                raise TimeoutError("Redis does not answer our pings")
             if now - tidied > _TIDY_SECONDS:
                 tidied = now
                 await self._tidy(pubsub)

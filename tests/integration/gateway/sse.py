@@ -66,6 +66,8 @@ async def streaming(http: httpx2.AsyncClient, headers: dict[str, str], **params:
     async with http.stream("GET", "/v1/balance/stream", headers=headers, params=params or None) as response:
         stream = EventStream(response)
         reading = asyncio.create_task(stream.read())
-        yield stream
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
+        try:
+            yield stream
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
