@@ -19,40 +19,139 @@ class ErrorCode:
     code: str
     status: int
     title: str
+    meaning: str
+    """What has happened, and what to do about it."""
 
 
-INSUFFICIENT_CREDITS = ErrorCode("PAY001", 402, "Insufficient credits")
-PAYMENT_FAILED = ErrorCode("PAY002", 402, "Payment failed")
-INVALID_PROMO_CODE = ErrorCode("PAY003", 422, "Invalid promo code")
-SUBSCRIPTION_ALREADY_ACTIVE = ErrorCode("PAY004", 409, "Subscription already active")
-WEBHOOK_SIGNATURE_INVALID = ErrorCode("PAY005", 400, "Webhook signature invalid")
-CREDIT_LIMIT_EXCEEDED = ErrorCode("PAY006", 422, "Credit limit exceeded")
-INVALID_REQUEST = ErrorCode("PAY007", 422, "Invalid request")
-IDEMPOTENCY_KEY_MISSING = ErrorCode("PAY008", 400, "Idempotency key missing")
-IDEMPOTENCY_KEY_REUSED = ErrorCode("PAY009", 422, "Idempotency key reused for another request")
-NOT_FOUND = ErrorCode("PAY010", 404, "Not found")
-NOT_AUTHENTICATED = ErrorCode("PAY011", 401, "Not authenticated")
-NOT_ALLOWED = ErrorCode("PAY012", 403, "Not allowed")
-TOO_MANY_REQUESTS = ErrorCode("PAY013", 429, "Too many requests")
-UNAVAILABLE = ErrorCode("PAY014", 503, "Temporarily unavailable")
-INTERNAL_ERROR = ErrorCode("PAY015", 500, "Internal error")
-ALREADY_REGISTERED = ErrorCode("PAY016", 409, "Already registered")
-UNKNOWN_PACK = ErrorCode("PAY017", 422, "Unknown pack")
-PURCHASE_STATE = ErrorCode("PAY018", 409, "Not possible in the purchase's state")
-REFUND_TOO_LARGE = ErrorCode("PAY019", 422, "Refund exceeds what is left of the payment")
-RETURN_ADDRESS_REFUSED = ErrorCode("PAY020", 422, "Return address not allowed")
-UNKNOWN_METER = ErrorCode("PAY021", 422, "Unknown meter")
-UNRATABLE_USAGE = ErrorCode("PAY022", 422, "Usage cannot be rated")
-ACCOUNT_NOT_OPEN = ErrorCode("PAY023", 409, "Account not open")
-EVENT_ID_REUSED = ErrorCode("PAY024", 409, "Event id reused for another event")
-PAYLOAD_TOO_LARGE = ErrorCode("PAY025", 413, "Payload too large")
-METHOD_NOT_ALLOWED = ErrorCode("PAY026", 405, "Method not allowed")
-PAYMENT_MISMATCH = ErrorCode("PAY027", 409, "Payment differs from the purchase")
-UNKNOWN_ACCOUNT = ErrorCode("PAY028", 404, "Unknown account")
-MALFORMED_EVENT = ErrorCode("PAY029", 422, "Malformed event")
-CURRENCY_NOT_OFFERED = ErrorCode("PAY030", 422, "Currency not offered")
-MALFORMED_WEBHOOK = ErrorCode("PAY031", 400, "Webhook is not an event")
-REFUND_REFUSED = ErrorCode("PAY032", 409, "Refund refused")
+INSUFFICIENT_CREDITS = ErrorCode(
+    "PAY001",
+    402,
+    "Insufficient credits",
+    "The account's available credits do not cover this, or it is in debt. Nothing was burnt.",
+)
+PAYMENT_FAILED = ErrorCode(
+    "PAY002",
+    402,
+    "Payment failed",
+    "The payment was declined, or Stripe refused it. No money moved and nothing was credited.",
+)
+INVALID_PROMO_CODE = ErrorCode("PAY003", 422, "Invalid promo code", "Reserved for promo codes, which are not sold yet.")
+SUBSCRIPTION_ALREADY_ACTIVE = ErrorCode(
+    "PAY004", 409, "Subscription already active", "Reserved for subscriptions, which are not sold yet."
+)
+WEBHOOK_SIGNATURE_INVALID = ErrorCode(
+    "PAY005",
+    400,
+    "Webhook signature invalid",
+    "The webhook's signature is missing, wrong, or more than five minutes from now. Nothing was stored.",
+)
+CREDIT_LIMIT_EXCEEDED = ErrorCode(
+    "PAY006",
+    422,
+    "Credit limit exceeded",
+    "The amount is outside a limit of the catalogue, or more than one payment can carry.",
+)
+INVALID_REQUEST = ErrorCode(
+    "PAY007",
+    422,
+    "Invalid request",
+    "The request, or the usage event, cannot be taken as it is; the detail says what is wrong.",
+)
+IDEMPOTENCY_KEY_MISSING = ErrorCode(
+    "PAY008",
+    400,
+    "Idempotency key missing",
+    "This request moves money and needs an `Idempotency-Key` header of 1 to 255 printable characters.",
+)
+IDEMPOTENCY_KEY_REUSED = ErrorCode(
+    "PAY009",
+    422,
+    "Idempotency key reused for another request",
+    "The key was used before, with another body. A new request needs a new key.",
+)
+NOT_FOUND = ErrorCode("PAY010", 404, "Not found", "There is no such thing, or it belongs to another account.")
+NOT_AUTHENTICATED = ErrorCode(
+    "PAY011",
+    401,
+    "Not authenticated",
+    "The token or key is missing, wrong, ended or revoked; or the e-mail and password do not fit.",
+)
+NOT_ALLOWED = ErrorCode(
+    "PAY012", 403, "Not allowed", "The caller is known, but his role or his key's scopes do not allow this."
+)
+TOO_MANY_REQUESTS = ErrorCode(
+    "PAY013",
+    429,
+    "Too many requests",
+    "The caller came too often. `Retry-After` says after how many seconds he may come again.",
+)
+UNAVAILABLE = ErrorCode(
+    "PAY014",
+    503,
+    "Temporarily unavailable",
+    "Something we need does not answer. Send the same request again, with the same `Idempotency-Key`.",
+)
+INTERNAL_ERROR = ErrorCode("PAY015", 500, "Internal error", "A bug on our side. The `request_id` finds it in the logs.")
+ALREADY_REGISTERED = ErrorCode(
+    "PAY016", 409, "Already registered", "Somebody signed up with this e-mail address before."
+)
+UNKNOWN_PACK = ErrorCode("PAY017", 422, "Unknown pack", "No pack on sale has this id, or nothing but packs is sold.")
+PURCHASE_STATE = ErrorCode(
+    "PAY018",
+    409,
+    "Not possible in the purchase's state",
+    "The purchase cannot be canceled or refunded as it stands; `state` says how it stands.",
+)
+REFUND_TOO_LARGE = ErrorCode(
+    "PAY019",
+    422,
+    "Refund exceeds what is left of the payment",
+    "More than is left of the payment, counting refunds on their way; `left` says how much that is.",
+)
+RETURN_ADDRESS_REFUSED = ErrorCode(
+    "PAY020",
+    422,
+    "Return address not allowed",
+    "The address to return to after paying is not on the deployment's list.",
+)
+UNKNOWN_METER = ErrorCode("PAY021", 422, "Unknown meter", "The price book has no such meter. Nothing was burnt.")
+UNRATABLE_USAGE = ErrorCode(
+    "PAY022",
+    422,
+    "Usage cannot be rated",
+    "No price of the meter fits the event's properties, or it costs more than an account can hold.",
+)
+ACCOUNT_NOT_OPEN = ErrorCode("PAY023", 409, "Account not open", "The account is frozen or closed. Nothing was burnt.")
+EVENT_ID_REUSED = ErrorCode(
+    "PAY024",
+    409,
+    "Event id reused for another event",
+    "A usage event with this source and id came before, with another content. The first one counts.",
+)
+PAYLOAD_TOO_LARGE = ErrorCode(
+    "PAY025", 413, "Payload too large", "The body, or the batch in it, is larger than this route takes."
+)
+METHOD_NOT_ALLOWED = ErrorCode("PAY026", 405, "Method not allowed", "The path exists, but not for this method.")
+PAYMENT_MISMATCH = ErrorCode(
+    "PAY027",
+    409,
+    "Payment differs from the purchase",
+    "What Stripe says of the payment differs from our record. It is in quarantine, nothing was credited.",
+)
+UNKNOWN_ACCOUNT = ErrorCode("PAY028", 404, "Unknown account", "No ledger account has this id.")
+MALFORMED_EVENT = ErrorCode(
+    "PAY029",
+    422,
+    "Malformed event",
+    "The record or the body is no usage event. Of a batch over HTTP none was taken; `errors` says why.",
+)
+CURRENCY_NOT_OFFERED = ErrorCode(
+    "PAY030", 422, "Currency not offered", "Nothing of this kind is sold in that currency."
+)
+MALFORMED_WEBHOOK = ErrorCode(
+    "PAY031", 400, "Webhook is not an event", "The webhook is signed, but its body is not an event of Stripe."
+)
+REFUND_REFUSED = ErrorCode("PAY032", 409, "Refund refused", "Stripe refused the refund; no money went back.")
 
 CODES: dict[str, ErrorCode] = {value.code: value for value in list(globals().values()) if isinstance(value, ErrorCode)}
 """Every code by its name."""
