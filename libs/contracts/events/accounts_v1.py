@@ -17,6 +17,10 @@ class AccountOpened(Event):
     source: ClassVar[str] = "/scrip/gateway"
 
     account: AccountId
+    """The new account, which is his alone."""
     user: UserId
+    """Who signed up."""
     email: Annotated[str, Field(max_length=254)]
+    """Where mail about the account goes."""
     name: Annotated[str, Field(max_length=200)]
+    """What he calls himself."""

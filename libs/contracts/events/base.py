@@ -14,7 +14,7 @@ from ..topics import Topic
 class Event(BaseModel):
     """A fact, in the past tense; `data` of its CloudEvent. Frozen; unknown fields of later versions are ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
     type: ClassVar[str]
     topic: ClassVar[Topic]

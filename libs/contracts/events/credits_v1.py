@@ -18,8 +18,11 @@ class CreditsEvent(Event):
     source: ClassVar[str] = "/scrip/credits"
 
     account: AccountId
+    """Whose credits."""
     sequence: Annotated[int, Field(ge=0)]
+    """Which change of the account this is; of two states the one with the higher sequence is newer."""
     occurred_at: AwareDatetime
+    """The instant of the ledger's batch."""
 
 
 class CreditsGranted(CreditsEvent):
@@ -28,11 +31,17 @@ class CreditsGranted(CreditsEvent):
     type: ClassVar[str] = "scrip.credits.granted.v1"
 
     lot: LotId
+    """The new lot."""
     kind: LotKind
+    """Its kind."""
     credits: Credits
+    """How many credits it brought."""
     reason: str
+    """What kind of thing funded it: `purchase`, `welcome`."""
     reference: str
+    """Which one: the purchase's id, or the account's for its welcome bonus."""
     available: Credits
+    """What is available after it."""
 
 
 class CreditsTakenBack(CreditsEvent):
@@ -41,9 +50,13 @@ class CreditsTakenBack(CreditsEvent):
     type: ClassVar[str] = "scrip.credits.taken_back.v1"
 
     credits: Credits
+    """How many credits went back with this event; negative if a refund failed and they came again."""
     debt: Credits
+    """How many of them had been spent, and became a debt."""
     reference: str
+    """The purchase's id."""
     available: Credits
+    """What is available after it."""
 
 
 class UsageRejected(CreditsEvent):
@@ -52,12 +65,19 @@ class UsageRejected(CreditsEvent):
     type: ClassVar[str] = "scrip.usage.rejected.v1"
 
     usage_source: str
+    """`source` of the usage event."""
     usage_id: str
+    """`id` of the usage event."""
     meter: str
+    """`type` of the usage event."""
     code: str
+    """Why, as one of our error codes."""
     detail: str
+    """Why, in words."""
     required: Credits | None = None
+    """What it would have cost; absent if it could not be rated."""
     available: Credits | None = None
+    """What there was."""
 
 
 class BalanceChanged(CreditsEvent):
@@ -66,6 +86,10 @@ class BalanceChanged(CreditsEvent):
     type: ClassVar[str] = "scrip.balance.changed.v1"
 
     available: Credits
+    """What can be spent."""
     held: Credits
+    """What is reserved."""
     overdraft: Credits
+    """What was spent beyond that, by usage."""
     debt: Credits
+    """What a refund took back after it was spent; new credits repay it first."""

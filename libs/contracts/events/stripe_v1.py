@@ -16,7 +16,9 @@ class StripeEventReceived(Event):
     source: ClassVar[str] = "/scrip/gateway"
 
     object_id: Annotated[str, Field(max_length=255)]
+    """The Stripe customer or, failing that, payment or object that the event is about; also the key."""
     body: dict[str, Any]
+    """Stripe's event, whole."""
 
     def key(self) -> str:
         """Tell the Stripe customer or object the event is about."""

@@ -19,7 +19,9 @@ class UsageData(BaseModel):
     properties are what the price depends on.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     quantity: Annotated[Decimal, Field(ge=0, le=LARGEST_QUANTITY, decimal_places=6)] = Decimal(1)
+    """How much, in the meter's unit."""
     properties: Annotated[dict[PropertyName, PropertyValue], Field(max_length=50)] = Field(default_factory=dict)
+    """What the price depends on, such as `resolution`."""
