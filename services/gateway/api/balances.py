@@ -32,6 +32,12 @@ class Stream:
 def routes(door: Door, credits: CreditsClient, balances: LiveBalances, clock: Clock) -> APIRouter:
     """Make the routes that show what an account has."""
     router = APIRouter(tags=["balance"])
+    _add_reading(router, door, credits)
+    _add_stream(router, door, credits, balances, clock)
+    return router
+
+
+def _add_reading(router: APIRouter, door: Door, credits: CreditsClient) -> None:
     reader = door.user_or_key_with("credits:read")
 
     @router.get("/v1/balance", operation_id="getBalance", summary="The balance", responses=problems(401, 403))
@@ -62,6 +68,8 @@ def routes(door: Door, credits: CreditsClient, balances: LiveBalances, clock: Cl
         """List what came in and went out, newest first."""
         return await credits.transactions(principal.account, limit=limit, cursor=cursor)
 
+
+def _add_stream(router: APIRouter, door: Door, credits: CreditsClient, balances: LiveBalances, clock: Clock) -> None:
     async def begin(user: Annotated[SignedInUser, Depends(door.user)]) -> AsyncIterator[Stream]:
         """Read the balance while an answer may still be a problem document, and hear of changes from before that."""
         async with balances.watch(user.account) as watcher:
@@ -90,5 +98,3 @@ def routes(door: Door, credits: CreditsClient, balances: LiveBalances, clock: Cl
             credits, begun.watcher, begun.first, after=seen, until=begun.user.until, clock=clock
         ):
             yield ServerSentEvent(data=change, event="balance", id=str(change.sequence))
-
-    return router

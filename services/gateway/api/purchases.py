@@ -29,7 +29,14 @@ IdempotencyKey = Annotated[
 def routes(door: Door, pool: Pool, payments: PaymentsClient) -> APIRouter:
     """Make the routes by which users buy."""
     router = APIRouter(prefix="/v1/purchases", tags=["purchases"])
+    _add_starting(router, door, pool, payments)
+    _add_reading(router, door, payments)
+    _add_changing(router, door, payments)
+    _add_refunds(router, door, payments)
+    return router
 
+
+def _add_starting(router: APIRouter, door: Door, pool: Pool, payments: PaymentsClient) -> None:
     @router.post(
         "",
         operation_id="createPurchase",
@@ -50,6 +57,8 @@ def routes(door: Door, pool: Pool, payments: PaymentsClient) -> APIRouter:
         done = await purchases.start(pool, payments, user, order, idempotency_key=_required(key))
         return _answer(done, response)
 
+
+def _add_reading(router: APIRouter, door: Door, payments: PaymentsClient) -> None:
     @router.get("", operation_id="listPurchases", summary="List purchases", responses=problems(401, 403, 422))
     async def find_all(
         user: Annotated[SignedInUser, Depends(door.user)],
@@ -64,6 +73,8 @@ def routes(door: Door, pool: Pool, payments: PaymentsClient) -> APIRouter:
         """Tell where a purchase stands."""
         return await payments.purchase(user, purchase)
 
+
+def _add_changing(router: APIRouter, door: Door, payments: PaymentsClient) -> None:
     @router.post(
         "/{purchase}/confirm",
         operation_id="confirmPurchase",
@@ -84,6 +95,8 @@ def routes(door: Door, pool: Pool, payments: PaymentsClient) -> APIRouter:
         """Cancel a purchase that is not paid yet."""
         return await payments.cancel(user, purchase)
 
+
+def _add_refunds(router: APIRouter, door: Door, payments: PaymentsClient) -> None:
     @router.post(
         "/{purchase}/refunds",
         operation_id="refundPurchase",
@@ -101,8 +114,6 @@ def routes(door: Door, pool: Pool, payments: PaymentsClient) -> APIRouter:
         """Give money back and take the credits back, where the catalogue lets customers do so."""
         done = await payments.refund(user, purchase, order, idempotency_key=_required(key))
         return _answer(done, response)
-
-    return router
 
 
 def _answer(done: Done[T], response: Response) -> T:
