@@ -16,7 +16,7 @@ _file: Path | None = None
 
 def arm(name: str, *, file: Path | None = None) -> None:
     """Arm a point (or none, by the empty name), and those that `file` will name; called once, at the start."""
-    global _armed, _file  # noqa: PLW0603 - one per process by intent: a point is reached from anywhere
+    global _armed, _file
     _armed, _file = name, file
 
 
