@@ -26,5 +26,8 @@ class Settings(BaseSettings):
     redis_url: str | None = Field(None, description="Redis or Valkey")
     smtp_url: str | None = Field(None, description="where mail is handed in; no mailbox of our own then")
     data: Path = Field(PROJECT / ".scrip", description="all data of the local servers, their logs and records")
-    cache: Path = Field(default_factory=user_cache, description="Kafka's jars and what is made of them, once")
+    cache: Path = Field(
+        default_factory=user_cache,
+        description="Kafka's jars and what is made of them, once; `scrip` in the user's own cache folder if not set",
+    )
     maven_repository: str = Field("https://repo1.maven.org/maven2", description="where the jars come from; a mirror")

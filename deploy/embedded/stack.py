@@ -33,7 +33,9 @@ class StackSettings(Settings):
 
     catalogue: Path = Field(PROJECT / "deploy" / "catalogues" / "video.yaml", description="what is sold, and how")
     stripe_secret_key: str | None = Field(None, validation_alias="STRIPE_SECRET_KEY", description="Stripe's secret key")
-    stripe_publishable_key: str | None = Field(None, validation_alias="STRIPE_PUBLISHABLE_KEY")
+    stripe_publishable_key: str | None = Field(
+        None, validation_alias="STRIPE_PUBLISHABLE_KEY", description="the publishable key that goes with it"
+    )
     stripe_webhook_secret: str | None = Field(
         None, validation_alias="STRIPE_WEBHOOK_SECRET", description="what `stripe listen` prints"
     )

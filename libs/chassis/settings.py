@@ -46,10 +46,19 @@ class ServiceSettings(BaseSettings):
         30_000, validation_alias="SCRIP_KAFKA_SESSION_TIMEOUT_MS", description="a consumer silent this long is replaced"
     )
     topic_replication: int = Field(1, validation_alias="SCRIP_TOPIC_REPLICATION", description="replicas of new topics")
-    redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), validation_alias="SCRIP_REDIS_URL")
+    redis_url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6379/0"),
+        validation_alias="SCRIP_REDIS_URL",
+        description="Redis or Valkey; the gateway alone uses it",
+    )
 
-    log_level: str = Field("INFO", validation_alias="SCRIP_LOG_LEVEL")
-    log_format: str = Field("json", validation_alias="SCRIP_LOG_FORMAT", pattern="^(json|text)$")
+    log_level: str = Field("INFO", validation_alias="SCRIP_LOG_LEVEL", description="DEBUG, INFO, WARNING or ERROR")
+    log_format: str = Field(
+        "json",
+        validation_alias="SCRIP_LOG_FORMAT",
+        pattern="^(json|text)$",
+        description="json, or text for reading along",
+    )
     telemetry_endpoint: str | None = Field(
         None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT", description="OpenTelemetry collector; none, no traces"
     )

@@ -11,8 +11,10 @@ MICRO = 1_000_000
 LARGEST = 9 * 10**18
 """The largest amount we hold in one number, in micro-credits: below PostgreSQL's bigint, with room for sums."""
 
+PATTERN = r"^-?\d{1,13}(\.\d{1,6})?$"
+"""What credits look like in JSON."""
+
 _DECIMAL = re.compile(r"(-?)(\d{1,13})(?:\.(\d{1,6}))?", re.ASCII)
-_PATTERN = r"^-?\d{1,13}(\.\d{1,6})?$"
 
 
 def parse_credits(text: str) -> int:
@@ -52,7 +54,7 @@ def _read_text(value: Any) -> Any:
 
 
 _WRITTEN = PlainSerializer(format_credits, return_type=str, when_used="json")
-_SCHEMA = WithJsonSchema({"type": "string", "pattern": _PATTERN, "examples": ["12.5"]})
+_SCHEMA = WithJsonSchema({"type": "string", "pattern": PATTERN, "examples": ["12.5"]})
 
 Credits = Annotated[int, BeforeValidator(_read), _WRITTEN, _SCHEMA]
 """For answers and events: micro-credits in Python, a decimal string in JSON; either sign."""

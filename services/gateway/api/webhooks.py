@@ -37,7 +37,7 @@ def routes(pool: Pool, clock: Clock, *, secrets: Sequence[str], further_paths: S
     router = APIRouter(tags=["webhooks"])
 
     async def receive(request: Request, stripe_signature: Annotated[str | None, Header()] = None) -> Received:
-        """Take an event of Stripe, of whatever type. What was received before is answered in the same way."""
+        """Take an event of Stripe, of whatever type, if its signature is right; one that was received before, too."""
         body = await _read_body(request)
         try:
             check_signature(stripe_signature, body, secrets=secrets, now=clock.now())
