@@ -14,17 +14,24 @@ class ExpiringCredits(Answer):
     """What will expire next, and when."""
 
     credits: Credits
+    """How many."""
     at: AwareDatetime
+    """From this instant on they cannot be spent."""
 
 
 class Totals(Answer):
     """What ever came in and went out of the account."""
 
     earned: Credits
+    """Given: bonuses and grants."""
     purchased: Credits
+    """Bought, bonus of the kind `purchased` included."""
     spent: Credits
+    """Burnt by usage."""
     expired: Credits
+    """Expired unspent."""
     refunded: Credits
+    """Taken back with refunded payments."""
 
 
 class Balance(Answer):
@@ -32,13 +39,21 @@ class Balance(Answer):
 
     account: AccountId
     available: Credits
+    """What there is to spend; nothing can be spent while there is a debt."""
     held: Credits
+    """What is reserved."""
     overdraft: Credits
+    """What was spent beyond what there was."""
     debt: Credits
+    """What refunds took back after it was spent; new credits repay it first."""
     by_kind: dict[LotKind, Credits]
+    """What is available, by the kind of its lots."""
     next_expiry: ExpiringCredits | None
+    """What expires next, if anything does."""
     totals: Totals
+    """Sums over the account's whole life."""
     sequence: int
+    """Rises with every change."""
 
 
 class Lot(Answer):
@@ -47,13 +62,20 @@ class Lot(Answer):
     id: LotId
     account: AccountId
     kind: LotKind
+    """What kind of credits."""
     priority: int
+    """The lower, the sooner it burns."""
     granted: Credits
+    """How many credits it brought."""
     remaining: Credits
+    """How many are left."""
     reason: str
+    """What kind of thing funded it: `purchase`, `welcome`."""
     reference: str
+    """Which one."""
     granted_at: AwareDatetime
     expires_at: AwareDatetime | None
+    """From when on it cannot be spent; null for never."""
 
 
 TransactionType = Literal[
@@ -80,11 +102,19 @@ class Transaction(Answer):
     type: TransactionType
     status: Literal["pending", "completed", "failed", "refunded"]
     credits: Credits
+    """What it changed: positive came in, negative went out."""
     balance_after: Credits
+    """What was available after it, less an overdraft."""
     description: str
+    """In words for the customer."""
     reference_type: str
+    """What kind of thing caused it: `purchase`, `meter`, `lot`."""
     reference_id: str
+    """Which one."""
     metadata: dict[str, str]
+    """Of usage: source, id, quantity and properties of its event."""
     price_version: str | None
+    """By which price book a usage was rated."""
     sequence: int
+    """The account's sequence with it."""
     at: AwareDatetime

@@ -50,9 +50,12 @@ class Session(Answer):
     """Tokens of a signed-in user; the balance is null while the ledger cannot be reached."""
 
     access_token: str
+    """For `Authorization: Bearer`."""
     refresh_token: str
+    """Trades for new tokens, once."""
     token_type: Literal["bearer"] = "bearer"  # noqa: S105 - the name of a scheme
     expires_in: int
+    """For how many seconds the access token is good."""
     user: User
     balance: Balance | None
 
@@ -68,7 +71,9 @@ class NewApiKey(Request):
     """Ask for a key for a service."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True, pattern=r"^[^\x00]+$")]
+    """What people call it."""
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=10)]
+    """What it may do."""
 
 
 class ApiKey(Answer):
@@ -77,10 +82,13 @@ class ApiKey(Answer):
     id: ApiKeyId
     name: str
     prefix: str
+    """How the key begins."""
     scopes: list[Scope]
     created_at: AwareDatetime
     last_used_at: AwareDatetime | None = None
+    """At most some seconds behind."""
     secret: str | None = None
+    """The whole key, to be kept by its holder."""
 
 
 class LiveBalance(Answer):
@@ -92,6 +100,7 @@ class LiveBalance(Answer):
     overdraft: Credits
     debt: Credits
     sequence: int
+    """Also the event's `id`."""
 
 
 class EventsAccepted(Answer):

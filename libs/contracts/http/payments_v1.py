@@ -29,13 +29,21 @@ class PurchaseOrder(Request):
     """What a customer wants to buy: a pack, or a number of credits, or as many as some money buys. Exactly one."""
 
     pack: Slug | None = None
+    """A pack's id."""
     amount_credits: RequestedCredits | None = None
+    """So many credits; as many as a pack has buy that pack."""
     amount_money: Money | None = None
+    """As many credits as this buys."""
     currency: Currency = "usd"
+    """What to pay in; `amount_money` brings its own."""
     method: Literal["payment_intent", "checkout"] = "payment_intent"
+    """Elements in your own page, or Stripe's hosted page."""
     return_url: Url | None = None
+    """Where the buyer returns to from the hosted page."""
     cancel_url: Url | None = None
+    """Where he returns to without having paid."""
     quote_only: bool = False
+    """Only tell the price; nothing is recorded."""
 
     @model_validator(mode="after")
     def _names_one_thing(self) -> Self:
@@ -68,25 +76,36 @@ class Quote(Answer):
     """What an order costs and brings."""
 
     pack: str | None
+    """The pack, if it is one."""
     description: str
+    """In words for the customer."""
     price: Money
     credits: Credits
+    """Without the bonus."""
     bonus: Credits
+    """What comes on top."""
     bonus_kind: str
+    """The kind of the bonus credits."""
 
 
 class Purchase(Answer):
     """A purchase and where it stands."""
 
     id: PurchaseId | None
+    """Null for a quote."""
     account: AccountId
     state: PurchaseState | Literal["quoted"]
+    """Where it stands."""
     method: str
     quote: Quote
     refunded: Money
+    """How much money has gone back."""
     client_secret: str | None = None
+    """For Stripe's Elements, while it can be paid."""
     checkout_url: str | None = None
+    """Stripe's hosted page, while it can be paid."""
     failure: str | None = None
+    """Why the last try to pay failed."""
     created_at: AwareDatetime | None = None
 
 
@@ -94,7 +113,9 @@ class RefundOrder(Request):
     """How much money to give back; all that is left of the payment if no amount is named."""
 
     amount: Money | None = None
+    """How much money; null for all that is left."""
     reason: Literal["duplicate", "fraudulent", "requested_by_customer"] = "requested_by_customer"
+    """What Stripe is told."""
 
 
 class Refund(Answer):
@@ -103,7 +124,9 @@ class Refund(Answer):
     id: RefundId
     purchase: PurchaseId
     amount: Money
+    """How much money."""
     state: Literal["created", "pending", "succeeded", "failed", "unknown"]
+    """Where it stands."""
 
 
 class PackOffer(Answer):
@@ -112,8 +135,11 @@ class PackOffer(Answer):
     id: str
     name: str
     credits: Credits
+    """Without the bonus."""
     bonus: Credits
+    """What comes on top."""
     prices: list[Money]
+    """One per currency."""
 
 
 class Packs(Answer):
@@ -121,10 +147,13 @@ class Packs(Answer):
 
     data: list[PackOffer]
     unit: dict[str, str]
+    """What a credit is called, `singular` and `plural`."""
 
 
 class PaymentConfig(Answer):
     """What a frontend needs to load Stripe's Elements."""
 
     publishable_key: str
+    """Stripe's, for this deployment."""
     currencies: list[str]
+    """In which something is sold."""
