@@ -38,7 +38,7 @@ JAVA_FLAGS = [
 class Distribution:
     """Kafka, ready to run once it is prepared; folders of other versions of Kafka or Java lie beside it."""
 
-    def __init__(self, cache: Path, *, repository: str, say: Callable[[str], None]) -> None:
+    def __init__(self, cache: Path, *, repository: str | None, say: Callable[[str], None]) -> None:
         self._jars = jars.read_lock(LOCK)
         self._repository = repository
         self._say = say

@@ -63,8 +63,8 @@ async def missing(jars: Iterable[Jar], folder: Path) -> list[Jar]:
     return [jar for jar, ok in zip(jars, there, strict=True) if not ok]
 
 
-async def fetch(jars: Iterable[Jar], folder: Path, *, repository: str, home: Path) -> None:
-    """Put the jars into the folder, each whole and verified or not at all.
+async def fetch(jars: Iterable[Jar], folder: Path, *, repository: str | None, home: Path) -> None:
+    """Put the jars into the folder, each whole and verified or not at all; from Maven Central if no mirror is named.
 
     Uses `mvn`, where there is one, if the plain way fails: it knows the user's proxies and mirrors. Raises
     JarUnavailableError.
@@ -81,7 +81,7 @@ async def fetch(jars: Iterable[Jar], folder: Path, *, repository: str, home: Pat
         threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _fetch(jar: Jar, folder: Path, repository: str) -> None:
+def _fetch(jar: Jar, folder: Path, repository: str | None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     failure: Exception | None = None
     for _ in range(ATTEMPTS):
@@ -90,17 +90,18 @@ def _fetch(jar: Jar, folder: Path, repository: str) -> None:
         except (OSError, RuntimeError, JarUnavailableError) as error:  # what requests, jgo and we raise
             failure = error
     raise JarUnavailableError(
-        f"{jar.filename} could not be fetched from {repository}: {failure}. "
+        f"{jar.filename} could not be fetched from {repository or 'Maven Central'}: {failure}. "
         "Is there a way out? SCRIP_MAVEN_REPOSITORY names a mirror."
     )
 
 
-def _download(jar: Jar, folder: Path, repository: str) -> None:
+def _download(jar: Jar, folder: Path, repository: str | None) -> None:
     from jgo.maven import MavenContext  # noqa: PLC0415  # half a second, needed once
 
     # jgo (3.2) writes in place and only warns of a wrong checksum: a folder of its own, then ours to judge.
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        maven = MavenContext(repo_cache=Path(scratch), local_repos=[], remote_repos={"maven": repository}, timeout=20)
+        mirror = {"mirror": repository} if repository else None  # none: jgo knows where Maven Central is
+        maven = MavenContext(repo_cache=Path(scratch), local_repos=[], remote_repos=mirror, timeout=20)
         _accept(jar, maven.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve(), folder)
 
 

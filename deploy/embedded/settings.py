@@ -30,4 +30,4 @@ class Settings(BaseSettings):
         default_factory=user_cache,
         description="Kafka's jars and what is made of them, once; `scrip` in the user's own cache folder if not set",
     )
-    maven_repository: str = Field("https://repo1.maven.org/maven2", description="where the jars come from; a mirror")
+    maven_repository: str | None = Field(None, description="a mirror to take Kafka's jars from, not Maven Central")
