@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ from rich.console import Console
 
 from deploy.cli import background
 from deploy.cli.demo import demonstrate
+from deploy.cli.picture import drawn
 from deploy.cli.state import NotRunningError, State, read_state
 from deploy.cli.verify import verify as audit
 from deploy.embedded.claim import AlreadyRunningError, stop_running
@@ -57,9 +59,14 @@ def verify(
 
 
 @app.command()
-def demo() -> None:
+def demo(
+    picture: Annotated[Path | None, typer.Option(help="also write the printout as a picture (SVG)")] = None,
+) -> None:
     """Run the whole path once on a stack of its own, step by step, and stop it."""
-    _in_order(demonstrate(StackSettings(), console))
+    told = Console(highlight=False, width=120, soft_wrap=True, record=True) if picture else console
+    _in_order(demonstrate(StackSettings(), told))
+    if picture:
+        picture.write_text(drawn(told, title="make demo"), "utf-8")
 
 
 @app.command(hidden=True)

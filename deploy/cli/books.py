@@ -7,6 +7,7 @@ and the reverse. Invariant I7: what Stripe gave back is what we recorded, and it
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import httpx2
@@ -38,10 +39,17 @@ async def read_books(*, payments_url: str, credits_url: str, sandbox_url: str) -
     )
 
 
-async def _rows(url: str, query: str) -> list[dict[str, Any]]:
+async def read_entries(credits_url: str, account: UUID) -> list[dict[str, Any]]:
+    """Read an account's journal, oldest first, with the kind of lot that each entry moves."""
+    query = """SELECT e.*, coalesce(l.kind, '') AS kind FROM entry AS e LEFT JOIN lot AS l ON l.id = e.lot_id
+                WHERE e.account_id = $1 ORDER BY e.sequence, e.leg"""
+    return await _rows(credits_url, query, account)
+
+
+async def _rows(url: str, query: str, *args: object) -> list[dict[str, Any]]:
     conn = await asyncpg.connect(url)
     try:
-        return [dict(row) for row in await conn.fetch(query)]
+        return [dict(row) for row in await conn.fetch(query, *args)]
     finally:
         await conn.close()
 

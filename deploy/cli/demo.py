@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer
 from rich.console import Console
 from rich.table import Table
 
+from deploy.cli.books import read_entries
 from deploy.cli.customer import Customer, wait_for
 from deploy.cli.state import read_state
 from deploy.cli.verify import verify
@@ -140,9 +141,8 @@ class _Path:
         self._story.chapter("A service reports usage over Kafka; one event is sent twice")
         account = ada.account
         async with UsageClient.kafka(self._stack.infrastructure.kafka, source="/demo/renderer") as client:
-            three = {"meter": METER, "quantity": 3, "properties": {"resolution": "720p"}}
             for _ in range(2):
-                await client.usage(account, **three, id="render-1")
+                await client.usage(account, METER, 3, {"resolution": "720p"}, id="render-1")
             await client.usage(account, METER, "4.2", {"resolution": "1080p"}, id="render-2")
             await client.flush()
         self._story.say("3 min of 720p (sent twice), 4.2 min of 1080p (a started minute counts)", timed=True)
@@ -179,8 +179,10 @@ class _Path:
         self._story.say(f"left: {_words(balance)}", timed=True)
 
     async def _show(self, ada: Customer) -> None:
-        self._story.chapter("The ledger, newest first, and the mail")
-        self._story.console.print(_table(await ada.transactions()))
+        self._story.chapter("The ledger: what moved the balance, newest first; and its journal, oldest first")
+        self._story.console.print(_transactions(await ada.transactions()))
+        self._story.console.print(_journal(await read_entries(self._stack.databases["credits"].app_url, ada.account)))
+        self._story.chapter("The mail, and the first receipt")
         async with httpx2.AsyncClient(base_url=self._stack.addresses.mailbox or "", timeout=30) as mailbox:
 
             async def three() -> list[dict[str, Any]] | None:
@@ -214,12 +216,21 @@ def _words(balance: Balance | None) -> str:
     return f"{format_credits(balance.available)} credits ({kinds or 'none'}){debt}"
 
 
-def _table(transactions: list[Transaction]) -> Table:
+def _transactions(transactions: list[Transaction]) -> Table:
     table = Table("", "seq", "type", "credits", "balance", "description", "reference", box=None, padding=(0, 2, 0, 0))
     for row in transactions:
         shown = row.model_dump(mode="json")
         columns = ("sequence", "type", "credits", "balance_after", "description", "reference_id")
         table.add_row("   ", *(str(shown[name]) for name in columns))
+    return table
+
+
+def _journal(entries: list[dict[str, Any]]) -> Table:
+    table = Table("", "seq", "leg", "from", "to", "lot", "credits", "available", box=None, padding=(0, 2, 0, 0))
+    for entry in entries:
+        amounts = [format_credits(entry[name]) for name in ("amount", "available_after")]
+        columns = [str(entry[name]) for name in ("sequence", "leg", "from_bucket", "to_bucket", "kind")]
+        table.add_row("   ", *columns, *amounts)
     return table
 
 
