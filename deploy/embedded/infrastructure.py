@@ -17,7 +17,7 @@ from deploy.embedded.mail import Mail
 from deploy.embedded.ports import free_ports
 from deploy.embedded.postgres import Postgres
 from deploy.embedded.processes import Process, first_failure
-from deploy.embedded.settings import Settings
+from deploy.embedded.settings import PROJECT, Settings
 from deploy.embedded.valkey import Valkey
 
 
@@ -136,7 +136,7 @@ class Infrastructure:
 
     async def _start_all(self) -> None:
         servers = self._ours()
-        self._say(f"Starting {', '.join(server.name for server in servers) or 'nothing'} in {self._home}")
+        self._say(f"Starting {', '.join(server.name for server in servers) or 'nothing'} in {_shown(self._home)}")
         began = time.monotonic()
         try:
             async with asyncio.TaskGroup() as group:
@@ -156,6 +156,10 @@ async def _timed_start(server: Server) -> float:
     began = time.monotonic()
     await server.start()
     return time.monotonic() - began
+
+
+def _shown(folder: Path) -> Path:
+    return folder.relative_to(PROJECT) if folder.is_relative_to(PROJECT) else folder
 
 
 def _kept_secret(home: Path) -> str:

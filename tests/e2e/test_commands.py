@@ -1,0 +1,127 @@
+"""The commands people type, as processes of their own: what they print, and that they leave nothing behind."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deploy.cli.customer import wait_for
+
+ROOT = Path(__file__).parents[2]
+
+
+@asynccontextmanager
+async def command(folder: Path, *words: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Start `scrip` with its data in a folder of its own."""
+    env = {**os.environ, "SCRIP_DATA": str(folder), "PYTHONUNBUFFERED": "1"}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "deploy.cli", *words),
+        cwd=ROOT,
+        env=env,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def run(folder: Path, *words: str) -> tuple[int, str]:
+    """Run `scrip` to its end; answers its exit code and what it printed."""
+    async with command(folder, *words) as process, asyncio.timeout(120):
+        printed, _ = await process.communicate()
+        return process.returncode or 0, printed.decode()
+
+
+def left_behind(folder: Path) -> list[str]:
+    """Name the processes that have to do with a data folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            told = [
+                *process.cmdline(),
+                process.environ().get("SCRIP_DATA", ""),
+                process.environ().get("SCRIP_CATALOGUE", ""),
+            ]
+        except psutil.Error:
+            continue
+        if any(str(folder) in word for word in told) and process.pid != os.getpid():
+            found.append(" ".join(process.cmdline()))
+    return found
+
+
+async def until_printed(process: asyncio.subprocess.Process, words: str) -> None:
+    """Wait until a process has printed these words."""
+    assert process.stdout is not None
+    async with asyncio.timeout(90):
+        async for line in process.stdout:
+            if words in line.decode():
+                return
+    raise AssertionError(f"it ended without printing {words!r}")
+
+
+async def test_a_stack_is_put_up_looked_at_audited_and_taken_down(tmp_path: Path) -> None:
+    code, said = await run(tmp_path, "up")
+    assert code == 0, said
+    assert "demo@scrip.example" in said
+    assert "scrip_sk_" in said
+    code, said = await run(tmp_path, "up")
+    assert code != 0
+    assert "runs in" in said
+    code, said = await run(tmp_path, "status")
+    assert said.count(" ready") == 6, said
+    code, said = await run(tmp_path, "verify")
+    assert code == 0, said
+    assert "none broken" in said
+    code, said = await run(tmp_path, "down")
+    assert (code, said.strip()) == (0, "Stopped.")
+    assert left_behind(tmp_path) == []
+    code, said = await run(tmp_path, "verify")
+    assert code != 0
+    assert "make up" in said
+
+
+@pytest.mark.parametrize(("number", "words"), [(signal.SIGTERM, "Starting PostgreSQL"), (signal.SIGINT, "all ready")])
+async def test_an_interrupted_demonstration_leaves_no_process_behind(
+    tmp_path: Path, number: signal.Signals, words: str
+) -> None:
+    async with command(tmp_path, "demo") as process:
+        await until_printed(process, words)
+        process.send_signal(number)
+        async with asyncio.timeout(60):
+            assert process.stdout is not None
+            await process.stdout.read()
+            assert await process.wait() == 130
+    assert left_behind(tmp_path) == []
+
+
+async def test_a_killed_demonstration_leaves_no_process_behind(tmp_path: Path) -> None:
+    async with command(tmp_path, "demo") as process:
+        await until_printed(process, "all ready")
+        process.kill()
+        await process.wait()
+    assert await wait_for(lambda: _none_left(tmp_path))
+
+
+async def _none_left(folder: Path) -> bool:
+    return not left_behind(folder)
+
+
+async def test_an_interrupted_start_in_the_background_leaves_no_process_behind(tmp_path: Path) -> None:
+    async with command(tmp_path, "up") as process:
+        await until_printed(process, "Starting PostgreSQL")
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(60):
+            assert process.stdout is not None
+            await process.stdout.read()
+            await process.wait()
+    assert left_behind(tmp_path) == []
