@@ -1,11 +1,19 @@
 from collections.abc import AsyncIterator
 
 import pytest
+import structlog
 
 from deploy.embedded.databases import ServiceDatabase
 from deploy.embedded.infrastructure import Infrastructure
 from tests.support.databases import ServicePool, make_templates
 from tests.support.servers import servers
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_logs() -> None:
+    """Log tracebacks as Python writes them; structlog's own way, with every local, takes seconds for each."""
+    renderer = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure([structlog.stdlib.add_log_level, structlog.processors.TimeStamper("iso"), renderer])
 
 
 @pytest.fixture(scope="session")
