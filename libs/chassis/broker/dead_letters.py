@@ -8,14 +8,16 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
-import orjson
-
 from libs.chassis import outbox
 from libs.chassis.broker.producer import Message
-from libs.chassis.broker.records import Record
+from libs.chassis.broker.records import Record, storable
+from libs.chassis.broker.retrying import RETRYABLE
 from libs.chassis.pool import Connection, Pool
+from libs.chassis.pool import Record as Row
 from libs.chassis.telemetry import log
+from libs.contracts.envelope import LARGEST_EVENT_BYTES
 
+_WAITS = "waits behind an earlier dead letter of its key"
 _WINDOW = 50
 _TOO_MANY = 25
 
@@ -30,16 +32,18 @@ class DeadLetterLimit:
     def __init__(self) -> None:
         self._last: deque[bool] = deque(maxlen=_WINDOW)
 
-    def handled(self) -> None:
-        """Count a message that was handled."""
-        self._last.append(False)
+    def handled(self, messages: int) -> None:
+        """Count messages that were handled."""
+        self._last.extend([False] * min(messages, _WINDOW))
 
     def check(self) -> None:
-        """Count a message about to be dead-lettered. Raises TooManyDeadLettersError when half of the last ones were."""
-        self._last.append(True)
-        if sum(self._last) > _TOO_MANY:
-            self._last.clear()
+        """Count a message about to be dead-lettered.
+
+        Raises TooManyDeadLettersError when half of the last ones were, and again until others have been handled.
+        """
+        if sum(self._last) >= _TOO_MANY:
             raise TooManyDeadLettersError
+        self._last.append(True)
 
 
 async def record_letter(
@@ -48,25 +52,69 @@ async def record_letter(
     """Keep the record and tell of it; a record already kept stays as it is."""
     kept = await conn.fetchval(
         """INSERT INTO dead_letter (consumer, topic, key, payload, headers, origin, error, attempts, state, recorded_at)
-           SELECT $1, $2, $3, $4, $5, $6, $7, $8,
-                  CASE WHEN EXISTS (SELECT FROM dead_letter WHERE consumer = $1 AND key = $3 AND state = 'redriving')
-                       THEN 'redriving' ELSE 'waiting' END, $9
-           ON CONFLICT DO NOTHING RETURNING true""",
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'waiting', $9) ON CONFLICT DO NOTHING RETURNING true""",
         consumer,
         record.topic,
         record.key,
         record.payload,
-        orjson.dumps(record.headers).decode(),
+        record.headers,
         record.origin,
-        error[:2000].replace("\x00", ""),
+        storable(error, longest=2000),
         attempts,
         at,
     )
     if kept:
-        headers = {"dlq_consumer": consumer, "dlq_error": error[:500], "dlq_attempts": str(attempts)}
-        headers["dlq_origin"] = record.origin
-        message = Message(record.key, record.payload)
-        await outbox.append_messages(conn, f"{record.topic}.dlq", [message], at=at, headers=headers)
+        await _tell(conn, consumer, record, error=error, attempts=attempts, at=at)
+
+
+async def hold_back(conn: Connection, consumer: str, record: Record, *, at: datetime) -> bool:
+    """Keep a record behind the open letters of its key, and redrive it with them if they are being redriven.
+
+    False if there are none (any more), and the record was never kept: it is to be handled.
+    """
+    held = await conn.fetchval(
+        """INSERT INTO dead_letter (consumer, topic, key, payload, headers, origin, error, attempts, state, recorded_at)
+           SELECT $1, $2, $3, $4, $5, $6, $7, 0,
+                  CASE WHEN bool_or(state = 'redriving') THEN 'redriving' ELSE 'waiting' END, $8
+             FROM dead_letter WHERE consumer = $1 AND key = $3 AND state IN ('waiting', 'redriving')
+           HAVING count(*) > 0 ON CONFLICT DO NOTHING RETURNING true""",
+        consumer,
+        record.topic,
+        record.key,
+        record.payload,
+        record.headers,
+        record.origin,
+        _WAITS,
+        at,
+    )
+    if held:
+        await _tell(conn, consumer, record, error=_WAITS, attempts=0, at=at)
+        return True
+    known = "SELECT true FROM dead_letter WHERE consumer = $1 AND origin = $2"
+    return await conn.fetchval(known, consumer, record.origin) is True
+
+
+async def _tell(conn: Connection, consumer: str, record: Record, *, error: str, attempts: int, at: datetime) -> None:
+    """Tell of a letter on `<topic>.dlq`; what is larger than an event may be is told without its content."""
+    headers = {
+        "dlq_consumer": consumer,
+        "dlq_error": storable(error, longest=500),
+        "dlq_attempts": str(attempts),
+        "dlq_origin": record.origin,
+        "dlq_bytes": str(len(record.payload)),
+    }
+    payload = record.payload if len(record.payload) <= LARGEST_EVENT_BYTES else b""
+    await outbox.append_messages(conn, f"{record.topic}.dlq", [Message(record.key, payload)], at=at, headers=headers)
+
+
+async def known(conn: Connection, consumer: str, records: Sequence[Record]) -> set[str]:
+    """Tell the origins of those records that are letters already, whatever has become of them."""
+    rows = await conn.fetch(
+        "SELECT origin FROM dead_letter WHERE consumer = $1 AND origin = ANY($2)",
+        consumer,
+        [record.origin for record in records],
+    )
+    return {row["origin"] for row in rows}
 
 
 async def parked_keys(conn: Connection, consumer: str, keys: Sequence[str]) -> set[str]:
@@ -94,16 +142,12 @@ async def ask_redrive(conn: Connection, *, consumer: str | None = None, key: str
 async def redrive(
     pool: Pool, consumer: str, handle: Callable[[bytes], Awaitable[None]], *, now: datetime, limit: int = 100
 ) -> int:
-    """Handle again, in order, what somebody asked for; a letter that fails again waits again, and so does its key."""
-    async with pool.connection() as conn:
-        rows = await conn.fetch(
-            """SELECT id, key, payload FROM dead_letter
-                WHERE consumer = $1 AND state = 'redriving' ORDER BY id LIMIT $2""",
-            consumer,
-            limit,
-        )
+    """Handle again, in order, what somebody asked for; returns how many letters were.
+
+    A letter that fails again waits again, and so does its key; one that met a passing error is tried in the next pass.
+    """
     done, failed = 0, set[str]()
-    for row in rows:
+    for row in await _asked_for(pool, consumer, limit):
         if row["key"] in failed:
             continue
         try:
@@ -111,11 +155,27 @@ async def redrive(
         except Exception as error:
             failed.add(row["key"])
             log.warning("dead_letters.redrive_failed", consumer=consumer, key=row["key"], error=repr(error))
-            await _wait_again(pool, consumer, row["key"], repr(error))
+            if not isinstance(error, RETRYABLE):
+                await _wait_again(pool, consumer, row["key"], repr(error))
             continue
         await _settle(pool, row["id"], now)
         done += 1
     return done
+
+
+async def _asked_for(pool: Pool, consumer: str, limit: int) -> Sequence[Row]:
+    """Read what is to be redriven, but for what came behind a letter that waits again."""
+    async with pool.connection() as conn:
+        return await conn.fetch(
+            """SELECT id, key, payload FROM dead_letter AS letter
+                WHERE consumer = $1 AND state = 'redriving' AND NOT EXISTS (
+                      SELECT FROM dead_letter AS earlier
+                       WHERE earlier.consumer = $1 AND earlier.key = letter.key AND earlier.id < letter.id
+                         AND earlier.state = 'waiting')
+                ORDER BY id LIMIT $2""",
+            consumer,
+            limit,
+        )
 
 
 async def _wait_again(pool: Pool, consumer: str, key: str, error: str) -> None:
@@ -125,7 +185,7 @@ async def _wait_again(pool: Pool, consumer: str, key: str, error: str) -> None:
                 WHERE consumer = $1 AND key = $2 AND state = 'redriving'""",
             consumer,
             key,
-            error[:2000],
+            storable(error, longest=2000),
         )
 
 

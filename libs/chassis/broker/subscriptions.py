@@ -7,11 +7,10 @@ is a bug or poison: a few tries, then a dead letter, so that others flow.
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
-import httpx2
 from aiokafka import ConsumerRebalanceListener
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
@@ -20,17 +19,17 @@ from faststream.kafka.annotations import KafkaMessage
 from libs.chassis.broker import dead_letters
 from libs.chassis.broker.dead_letters import DeadLetterLimit, TooManyDeadLettersError
 from libs.chassis.broker.records import Record
+from libs.chassis.broker.retrying import RETRYABLE
 from libs.chassis.clock import Clock
-from libs.chassis.errors import UnavailableError
-from libs.chassis.pool import TRANSIENT, Pool
+from libs.chassis.failpoints import reach
+from libs.chassis.pool import Pool
 from libs.chassis.telemetry import MESSAGES_HANDLED, log, traceparent
 from libs.contracts.envelope import CloudEvent
 from libs.contracts.topics import Topic
 
-Handle = Callable[[Sequence[CloudEvent]], Awaitable[None]]
+__all__ = ["RETRYABLE", "Consumers", "Drain", "Subscription"]
 
-RETRYABLE = (*TRANSIENT, UnavailableError, httpx2.TransportError)
-"""What the same message may not meet again."""
+Handle = Callable[[Sequence[CloudEvent]], Awaitable[None]]
 
 _TRIES = 3
 _RETRY_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -58,9 +57,20 @@ class Drain(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no 
         self.joined = True
 
 
-async def raw(message: Any) -> Any:
-    """Leave decoding to us: FastStream's would let one bad record poison its whole batch (0.7)."""
+async def parse(records: Any, parse_as_usual: Any) -> Any:
+    """Leave headers to us: FastStream's parser fails at one that is no text, and would get its batch for ever (0.7)."""
+    message = await parse_as_usual(tuple(replace(record, headers=()) for record in records))
+    message.raw_message = records
+    return message
+
+
+async def decode(message: Any) -> Any:
+    """Leave decoding to us, for the same reason."""
     return message.body
+
+
+Read = tuple[Record, CloudEvent | ValueError]
+"""A record with the event in it, or why there is none."""
 
 
 @dataclass
@@ -75,16 +85,18 @@ class Subscription:
     parks: bool
     drain: Drain = field(default_factory=Drain)
     limit: DeadLetterLimit = field(default_factory=DeadLetterLimit)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def take(self, message: KafkaMessage) -> None:
         """Handle what was polled, then commit its offsets. Raises only to have all of it delivered again."""
         try:
             async with self.drain.lock:
                 await self._handle_all([Record.of(record) for record in message.raw_message])
+                reach("consumer.take.before_offsets")
                 await message.ack()
         except Exception as error:
             log.error("consumer.rests", consumer=self.consumer, error=repr(error))
-            await asyncio.sleep(_REST_SECONDS if _is_flood(error) else _RETRY_SECONDS[-1])
+            await self._rest(_REST_SECONDS if _is_flood(error) else _RETRY_SECONDS[-1])
             raise
 
     async def redrive(self, payload: bytes) -> None:
@@ -92,101 +104,123 @@ class Subscription:
         await self.handle([CloudEvent.decode(payload)])
 
     async def _handle_all(self, records: Sequence[Record]) -> None:
-        parked = await self._parked(records)
-        by_key: dict[str, list[tuple[Record, CloudEvent]]] = {}
-        for record in records:
-            if record.key in parked:
-                await self._bury(record, "waits behind an earlier dead letter of its key", attempts=0)
-            elif (event := await self._decode(record)) is not None:
-                by_key.setdefault(record.key, []).append((record, event))
-        if self.whole_batches and by_key and await self._handle_at_once(by_key):
-            return
+        fresh, parked = await self._look_up(records)
+        by_key: dict[str, list[Read]] = {}
+        for record in fresh:
+            if record.key not in parked or not await self._hold_back(record):
+                by_key.setdefault(record.key, []).append(_read(record))
+        if self.whole_batches:
+            by_key = await self._handle_at_once(by_key)
         gate = asyncio.Semaphore(_KEYS_AT_ONCE)
         async with asyncio.TaskGroup() as group:
-            for pairs in by_key.values():
-                group.create_task(self._handle_key(pairs, gate))
+            for reads in by_key.values():
+                group.create_task(self._handle_key(reads, gate))
 
-    async def _parked(self, records: Sequence[Record]) -> set[str]:
-        if not self.parks:
-            return set()
+    async def _look_up(self, records: Sequence[Record]) -> tuple[list[Record], set[str]]:
+        """Pass over what a delivery before this one has made a letter; tell also which keys are parked."""
         async with self.pool.connection() as conn:
-            return await dead_letters.parked_keys(conn, self.consumer, [record.key for record in records])
+            known = await dead_letters.known(conn, self.consumer, records)
+            fresh = [record for record in records if record.origin not in known]
+            keys = [record.key for record in fresh] if self.parks else []
+            return fresh, await dead_letters.parked_keys(conn, self.consumer, keys) if keys else set()
 
-    async def _decode(self, record: Record) -> CloudEvent | None:
+    async def _handle_at_once(self, by_key: dict[str, list[Read]]) -> dict[str, list[Read]]:
+        """Try all keys at once that can be read; returns those left, all if there is a culprit among them."""
+        events: list[CloudEvent] = []
+        left: dict[str, list[Read]] = {}
+        for key, reads in by_key.items():
+            sound = [event for _, event in reads if isinstance(event, CloudEvent)]
+            if len(sound) == len(reads):
+                events += sound
+            else:
+                left[key] = reads
         try:
-            return CloudEvent.decode(record.payload)
-        except ValueError as error:
-            self.limit.check()
-            await self._bury(record, f"malformed: {error}", attempts=1)
-            return None
-
-    async def _handle_at_once(self, by_key: dict[str, list[tuple[Record, CloudEvent]]]) -> bool:
-        """Try the whole batch; False if it has a culprit, who is then found by handling keys apart."""
-        events = [event for pairs in by_key.values() for _, event in pairs]
-        try:
-            await self._patiently(events)
+            if events:
+                await self._patiently(events)
         except RETRYABLE:
             raise
         except Exception as error:
             log.warning("consumer.batch_spoilt", consumer=self.consumer, error=repr(error))
-            return False
+            return by_key
         self._count("handled", len(events))
-        return True
+        return left
 
-    async def _handle_key(self, pairs: Sequence[tuple[Record, CloudEvent]], gate: asyncio.Semaphore) -> None:
+    async def _handle_key(self, reads: Sequence[Read], gate: asyncio.Semaphore) -> None:
         async with gate:
             failed = False
-            for record, event in pairs:
-                if failed and self.parks:
-                    await self._bury(record, "waits behind an earlier dead letter of its key", attempts=0)
-                else:
-                    failed = not await self._handle_one(record, event) or failed
+            for record, event in reads:
+                if failed and self.parks and await self._hold_back(record):
+                    continue
+                failed = not await self._handle_one(record, event) or failed
 
-    async def _handle_one(self, record: Record, event: CloudEvent) -> bool:
+    async def _handle_one(self, record: Record, event: CloudEvent | ValueError) -> bool:
+        if isinstance(event, ValueError):
+            await self._bury(record, f"malformed: {event}", attempts=1)
+            return False
+        traceparent.set(event.traceparent)
         for attempt in range(1, _TRIES + 1):
             try:
-                traceparent.set(event.traceparent)
                 await self._patiently([event])
             except RETRYABLE:
                 raise
             except Exception as error:
                 log.exception("consumer.failed", consumer=self.consumer, event_id=event.id, attempt=attempt)
                 if attempt == _TRIES:
-                    self.limit.check()
                     await self._bury(record, repr(error), attempts=attempt)
                     return False
-                await asyncio.sleep(_RETRY_SECONDS[attempt])
+                await self._rest(_RETRY_SECONDS[attempt])
             else:
-                self._count("handled", 1)
-                return True
-        return False
+                break
+        self._count("handled", 1)
+        return True
 
     async def _patiently(self, events: Sequence[CloudEvent]) -> None:
-        """Retry in place what may pass, for a minute; then let the broker deliver it again."""
+        """Retry in place what may pass, for a minute; then, or when we stop, let the broker deliver it again."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + _GIVE_UP_SECONDS
         for tries in count():
             try:
                 await self.handle(events)
             except RETRYABLE as error:
-                if loop.time() > ends:
+                if loop.time() > ends or self.stopping.is_set():
                     raise
                 log.warning("consumer.retries", consumer=self.consumer, error=repr(error))
-                await asyncio.sleep(_RETRY_SECONDS[min(tries, len(_RETRY_SECONDS) - 1)])
+                await self._rest(_RETRY_SECONDS[min(tries, len(_RETRY_SECONDS) - 1)])
             else:
                 return
 
+    async def _hold_back(self, record: Record) -> bool:
+        async with self.pool.transaction() as conn:
+            held = await dead_letters.hold_back(conn, self.consumer, record, at=self.clock.now())
+        if held:
+            self._count("dead_letter", 1)
+        return held
+
     async def _bury(self, record: Record, error: str, *, attempts: int) -> None:
+        self.limit.check()
         async with self.pool.transaction() as conn:
             await dead_letters.record_letter(
                 conn, self.consumer, record, error=error, attempts=attempts, at=self.clock.now()
             )
         self._count("dead_letter", 1)
 
+    async def _rest(self, seconds: float) -> None:
+        """Pause, but not when we stop."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.stopping.wait()
+
     def _count(self, outcome: str, number: int) -> None:
         MESSAGES_HANDLED.labels(self.consumer, outcome).inc(number)
         if outcome == "handled":
-            self.limit.handled()
+            self.limit.handled(number)
+
+
+def _read(record: Record) -> Read:
+    try:
+        return record, CloudEvent.decode(record.payload)
+    except ValueError as error:
+        return record, error
 
 
 def _is_flood(error: Exception) -> bool:
@@ -232,7 +266,9 @@ class Consumers:
             batch_timeout_ms=5,
             auto_offset_reset="earliest",
             ack_policy=ack_policy,
-            decoder=raw,
+            isolation_level="read_committed",
+            parser=parse,
+            decoder=decode,
             listener=subscription.drain,
             no_reply=True,
             session_timeout_ms=self._session_timeout_ms,
@@ -244,10 +280,14 @@ class Consumers:
 
     async def start(self) -> None:
         """Begin to consume as soon as the broker answers."""
+        for subscription in self.subscriptions:
+            subscription.stopping.clear()
         self._keeper = asyncio.create_task(self._start_when_possible(), name="consumers")
 
     async def stop(self) -> None:
         """Finish the batches in hand, commit, leave the groups."""
+        for subscription in self.subscriptions:
+            subscription.stopping.set()
         if self._keeper is not None:
             self._keeper.cancel()
             with suppress(asyncio.CancelledError):

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from libs.chassis.telemetry import log
 from libs.contracts.topics import Topic
@@ -55,15 +56,17 @@ class TopicWatch:
                 await self._look()
             except (KafkaError, OSError, TimeoutError) as error:
                 log.warning("topics.broker_away", error=repr(error))
+            except Exception:
+                log.exception("topics.look_failed")
             await asyncio.sleep(_LOOK_EVERY_SECONDS)
 
     async def _look(self) -> None:
         cluster = await ensure(self._servers, self._topics, replication=self._replication)
-        known, self._cluster = self._cluster, cluster
-        if known is not None and known != cluster:
-            log.error("topics.new_cluster", was=known, now=cluster)
+        if self._cluster not in (None, cluster):
+            log.error("topics.new_cluster", was=self._cluster, now=cluster)
             for tell in self._to_tell:
                 await tell()
+        self._cluster = cluster  # only now: who could not be told is told again
 
 
 async def ensure(servers: str, topics: Iterable[Topic], *, replication: int) -> str:
@@ -74,10 +77,17 @@ async def ensure(servers: str, topics: Iterable[Topic], *, replication: int) -> 
         there = set(await admin.list_topics())
         missing = [topic for topic in topics if topic.name not in there]
         if missing:
-            await admin.create_topics([_new(topic, replication) for topic in missing])
+            _check(await admin.create_topics([_new(topic, replication) for topic in missing]))
         return str((await admin.describe_cluster())["cluster_id"])
     finally:
         await admin.close()
+
+
+def _check(answer: Any) -> None:
+    """Raise the first error of an answer; aiokafka's admin client leaves that to us (0.14)."""
+    for topic, code, *_ in answer.topic_errors:
+        if code not in (0, TopicAlreadyExistsError.errno):  # another process may have been faster
+            raise for_code(code)(f"{topic} was not created")
 
 
 def _new(topic: Topic, replication: int) -> NewTopic:

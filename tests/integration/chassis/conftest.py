@@ -5,6 +5,7 @@ import pytest
 
 from deploy.embedded.infrastructure import Infrastructure
 from tests.integration.chassis.database import Database
+from tests.integration.chassis.kafka import Feed, own_topic
 from tests.support.databases import ServicePool
 
 
@@ -16,5 +17,13 @@ async def database(infrastructure: Infrastructure, service_pool: ServicePool) ->
     opened = await Database.open(
         addresses, admin_url=urlsplit(infrastructure.database_url)._replace(path=name).geturl()
     )
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def feed(infrastructure: Infrastructure) -> AsyncIterator[Feed]:
+    """A topic of the test's own on the session's broker."""
+    opened = await Feed.open(infrastructure.kafka, own_topic())
     yield opened
     await opened.close()

@@ -8,21 +8,13 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from deploy.embedded.infrastructure import Infrastructure
 from libs.chassis import outbox
 from libs.chassis.broker.producer import Message, Producer
 from libs.chassis.outbox import LARGEST_MESSAGE_BYTES, MessageTooLargeError, Relay
 from libs.chassis.pool import Connection, open_pool
 from tests.integration.chassis.database import Database
-from tests.integration.chassis.kafka import Feed, Gate, about, envelope, own_topic
+from tests.integration.chassis.kafka import Feed, Gate, about, envelope
 from tests.integration.chassis.waiting import until, until_found
-
-
-@pytest.fixture
-async def feed(infrastructure: Infrastructure) -> AsyncIterator[Feed]:
-    opened = await Feed.open(infrastructure.kafka, own_topic())
-    yield opened
-    await opened.close()
 
 
 @dataclass
