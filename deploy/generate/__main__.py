@@ -9,9 +9,9 @@ from deploy.generate import (
     events,
     metrics,
     openapi,
+    pages,
     schemas,
     settings,
-    states,
 )
 from deploy.generate.documents import REFERENCE, SCHEMAS, Documents, differences, write
 
@@ -24,7 +24,7 @@ GENERATORS: tuple[Callable[[], Documents], ...] = (
     errors.documents,
     settings.documents,
     metrics.documents,
-    states.documents,
+    pages.documents,
 )
 FOLDERS = (SCHEMAS, REFERENCE)
 """Where nothing but generated files may lie."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.generate import documents, states
+from deploy.generate import documents, pages
 from deploy.generate.__main__ import generated
 
 
@@ -37,9 +37,15 @@ def test_what_is_missing_differs_or_is_left_over_is_out_of_date(
     ]
 
 
-def test_a_page_without_a_place_for_the_diagram_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = tmp_path / "payments.md"
-    page.write_text("# Payments\n")
-    monkeypatch.setattr(states, "PAGE", page)
-    with pytest.raises(ValueError, match="has no diagram"):
-        states.documents()
+def test_a_page_keeps_its_words_and_has_its_blocks_written_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "page.md"
+    begin, end = "<!-- facts: written by `make generate` -->", "<!-- end of facts -->"
+    monkeypatch.setattr(pages, "DOCS", tmp_path)
+    monkeypatch.setattr(pages, "_BLOCKS", {"page.md": {"facts": lambda: "now"}})
+    page.write_text(f"before\n{begin}\n\nthen\n\n{end}\nafter\n")
+    assert pages.documents() == {page: f"before\n{begin}\n\nnow\n\n{end}\nafter\n"}
+    page.write_text("before and after\n")
+    with pytest.raises(ValueError, match="no place for its block"):
+        pages.documents()
