@@ -1,6 +1,5 @@
 """What the code says inside pages that people write: each block stands between two marks, and is written anew."""
 
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 
 from deploy.generate.documents import PROJECT, Documents
@@ -19,10 +18,11 @@ def documents() -> Documents:
 def _written(text: str, blocks: Mapping[str, Callable[[], str]]) -> str:
     for name, write in blocks.items():
         begin, end = f"<!-- {name}: written by `make generate` -->", f"<!-- end of {name} -->"
-        block = f"{begin}\n\n{write()}\n\n{end}"
-        text, found = re.subn(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _, b=block: b, text, flags=re.DOTALL)
+        before, _, rest = text.partition(begin)
+        _, found, after = rest.partition(end)
         if not found:
             raise ValueError(f"the page has no place for its block: {begin} {end}")
+        text = f"{before}{begin}\n\n{write()}\n\n{end}{after}"
     return text
 
 
