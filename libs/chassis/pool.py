@@ -21,6 +21,11 @@ else:
 Record: TypeAlias = asyncpg.Record
 
 _PATIENCE_SECONDS = 3.0
+_SERVER_SETTINGS = {
+    "timezone": "UTC",
+    "jit": "off",
+    "idle_in_transaction_session_timeout": "30s",  # what a process that hangs has locked, others get after this
+}
 
 
 class ConnectionLostError(ConnectionError):
@@ -103,7 +108,7 @@ async def open_pool(url: str, *, size: int, name: str, patience_seconds: float =
         max_size=size,
         init=set_up,
         command_timeout=60,
-        server_settings={"application_name": name, "timezone": "UTC", "jit": "off"},
+        server_settings={"application_name": name, **_SERVER_SETTINGS},
     )
     return Pool(pool, patience_seconds=patience_seconds)
 
