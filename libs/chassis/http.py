@@ -12,9 +12,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from libs.chassis.errors import DomainError, PayloadTooLargeError, UnavailableError
+from libs.chassis.errors import DomainError, UnavailableError
 from libs.chassis.pool import TRANSIENT
 from libs.chassis.telemetry import REQUESTS, log, new_traceparent, traceparent
 from libs.contracts import errors as codes
@@ -32,6 +33,7 @@ _STATUS_CODES = {
     503: codes.UNAVAILABLE,
 }
 
+_TOO_LARGE = "a body has at most {} bytes here"
 _PROBLEM_MEDIA = "application/problem+json"
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 
@@ -53,7 +55,7 @@ def create_app(
     app.add_exception_handler(DomainError, _on_domain_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(Exception, _on_bug)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)
     for error in TRANSIENT:
         app.add_exception_handler(error, _on_transient)
     app.add_middleware(_Envelope, largest_body=largest_body)
@@ -80,7 +82,7 @@ def _add_health(app: FastAPI, checks: Mapping[str, Check]) -> None:
 
     @app.get("/readyz", include_in_schema=False)
     async def readyz() -> JSONResponse:
-        results = await asyncio.gather(*(check() for check in checks.values()))
+        results = await asyncio.gather(*(_passes(name, check) for name, check in checks.items()))
         states = dict(zip(checks, results, strict=True))
         status = 200 if all(results) else 503
         return JSONResponse({"status": "ok" if status == 200 else "not ready", "checks": states}, status_code=status)
@@ -88,6 +90,14 @@ def _add_health(app: FastAPI, checks: Mapping[str, Check]) -> None:
     @app.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _passes(name: str, check: Check) -> bool:
+    try:
+        return await check()
+    except Exception:
+        log.exception("readiness.check_failed", check=name)
+        return False
 
 
 def problem(code: ErrorCode, detail: str, *, headers: Mapping[str, str] | None = None, **facts: Any) -> JSONResponse:
@@ -126,13 +136,17 @@ async def _on_http_exception(_: Request, error: Exception) -> JSONResponse:
     return problem(code, str(error.detail), headers=error.headers)
 
 
+async def _on_disconnect(_: Request, __: Exception) -> JSONResponse:
+    return problem(codes.INVALID_REQUEST, "the body ended too soon")  # nobody is there to read it
+
+
 async def _on_transient(request: Request, error: Exception) -> JSONResponse:
     log.warning("http.transient", path=request.url.path, error=repr(error))
     return await _on_domain_error(request, UnavailableError())
 
 
-async def _on_bug(request: Request, error: Exception) -> JSONResponse:
-    log.error("http.bug", path=request.url.path, exc_info=error)
+def _on_bug(scope: Scope, error: Exception) -> JSONResponse:
+    log.error("http.bug", path=scope["path"], exc_info=error)
     return problem(codes.INTERNAL_ERROR, "Something went wrong on our side; tell us the request_id.")
 
 
@@ -151,26 +165,35 @@ class _Envelope:
         request_id = _plain(headers.get(b"x-request-id", b""), longest=100) or show("message", new_id())
         structlog.contextvars.bind_contextvars(request_id=request_id)
         traceparent.set(_plain(headers.get(b"traceparent", b""), longest=64) or new_traceparent())
-        began, status = time.perf_counter(), 500
+        began, status, answered = time.perf_counter(), 500, False
 
         async def send_on(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, answered = message["status"], True
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode("latin-1"))]
             await send(message)
 
         try:
-            if int(headers.get(b"content-length", b"0") or 0) > self._largest:
-                raise PayloadTooLargeError  # noqa: TRY301 - one place answers
-            await self._app(scope, _bounded(receive, self._largest), send_on)
-        except PayloadTooLargeError as error:
-            answer = problem(error.code, f"a body has at most {self._largest} bytes here")
-            await answer(scope, receive, send_on)
+            if _length(headers) > self._largest:
+                answer = problem(codes.PAYLOAD_TOO_LARGE, _TOO_LARGE.format(self._largest))
+                await answer(scope, receive, send_on)
+            else:
+                await self._app(scope, _bounded(receive, self._largest), send_on)
+        except Exception as error:  # here, and not in a handler of the app's, which would answer outside of us
+            if answered:
+                raise
+            await _on_bug(scope, error)(scope, receive, send_on)
         finally:
             route = getattr(scope.get("route"), "path", "none")
             REQUESTS.labels(scope["method"], route, status).observe(time.perf_counter() - began)
             structlog.contextvars.unbind_contextvars("request_id")
+
+
+def _length(headers: Mapping[bytes, bytes]) -> int:
+    """Read the announced length of the body; 0 if none is, or it is no number: reading will tell."""
+    length = headers.get(b"content-length", b"")
+    return int(length[:18]) if length.isdigit() else 0
 
 
 def _plain(header: bytes, *, longest: int) -> str:
@@ -186,7 +209,7 @@ def _bounded(receive: Receive, largest: int) -> Receive:
         message = await receive()
         seen += len(message.get("body", b""))
         if seen > largest:  # FastAPI hands on an HTTPException met while it reads, and takes any other for a bad body
-            raise HTTPException(413, f"a body has at most {largest} bytes here")
+            raise HTTPException(413, _TOO_LARGE.format(largest))
         return message
 
     return bounded

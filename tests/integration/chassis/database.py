@@ -9,6 +9,7 @@ import asyncpg
 from deploy.embedded.databases import ServiceDatabase
 from libs.chassis.clock import Clock
 from libs.chassis.pool import Pool, open_pool
+from tests.integration.chassis.waiting import until_found
 
 EFFECT = """
 CREATE TABLE effect (
@@ -55,6 +56,18 @@ class Database:
     async def unpublished(self) -> int:
         """Count the outbox rows that wait."""
         return int(await self.value("SELECT count(*) FROM outbox WHERE published_at IS NULL"))
+
+    async def until_waiting_for_a_lock(self, number: int) -> None:
+        """Wait until this many connections wait for others."""
+
+        async def waiting() -> bool:
+            found = await self.value(
+                """SELECT count(*) FROM pg_stat_activity
+                    WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+            )
+            return int(found) >= number
+
+        await until_found(waiting)
 
     async def cut(self, application: str) -> int:
         """Have the server end the connections of an application; returns how many."""
