@@ -1,6 +1,7 @@
 """Service tokens: short-lived ES256 JWTs by which services know each other. Each signs with a key of its own.
 
-The `sub` claim is the service that calls, `aud` the one that is called. Checked tokens are remembered until they end.
+The `sub` claim is the service that calls, `aud` the one that is called; the key's id begins with the former, so that
+no service can speak for another. Checked tokens are remembered until they end.
 """
 
 import json
@@ -16,6 +17,7 @@ from libs.chassis.errors import NotAuthenticatedError
 _LIFE_SECONDS = 60
 _RENEW_SECONDS = 20
 _LEEWAY_SECONDS = 30
+_MARK_LENGTH = 8
 
 
 class Signer:
@@ -67,11 +69,15 @@ class Verifier:
 
     def _check(self, token: str) -> tuple[float, str]:
         try:
-            claims = jwt.decode(token, self._keys, algorithms=["ES256"]).claims
+            read = jwt.decode(token, self._keys, algorithms=["ES256"])
+            claims = read.claims
             self._claims.validate(claims)
-        except (JoseError, ValueError) as error:
+            signed_by = str(read.header["kid"])[: -len("-") - _MARK_LENGTH]
+        except (JoseError, ValueError, KeyError) as error:
             raise NotAuthenticatedError("the service token is not valid") from error
-        return float(claims["exp"]), str(claims["sub"])
+        if signed_by != claims["sub"]:
+            raise NotAuthenticatedError("the service token speaks for another service than signed it")
+        return float(claims["exp"]), signed_by
 
 
 def signer(service: str, key_file: Path) -> Signer:
@@ -87,4 +93,6 @@ def verifier(service: str, keys_file: Path) -> Verifier:
 def new_key(service: str) -> ECKey:
     """Make a key for a service; its id begins with the service's name, so that a set tells whose is whose."""
     key = ECKey.generate_key("P-256")
-    return ECKey.import_key({**key.as_dict(private=True), "kid": f"{service}-{key.thumbprint()[:8]}", "use": "sig"})
+    return ECKey.import_key(
+        {**key.as_dict(private=True), "kid": f"{service}-{key.thumbprint()[:_MARK_LENGTH]}", "use": "sig"}
+    )
