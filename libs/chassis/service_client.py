@@ -19,6 +19,7 @@ T = TypeVar("T", bound=BaseModel)
 
 DEADLINE_HEADER = "Scrip-Deadline-Ms"
 _LONGEST_SECONDS = 25.0
+_NO_FACTS = {"type", "title", "status", "detail", "code", "request_id", "instance", "headers", "self"}
 
 deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 """The loop's time by which the caller of what we do now wants his answer."""
@@ -93,15 +94,15 @@ class ServiceClient:
     ) -> httpx2.Response:
         left = self._seconds_left()
         try:
-            answer = await self._http.request(
-                method,
-                path,
-                params={k: v for k, v in (params or {}).items() if v is not None},
-                content=body.model_dump_json(exclude_none=True) if body else None,
-                headers={**self._headers(left), **(headers or {})},
-                timeout=left,
-            )
-        except httpx2.TransportError as error:
+            async with asyncio.timeout(left):  # httpx2's own timeout begins anew with every byte that comes
+                answer = await self._http.request(
+                    method,
+                    path,
+                    params={k: v for k, v in (params or {}).items() if v is not None},
+                    content=body.model_dump_json(exclude_none=True) if body else None,
+                    headers={**self._headers(left), **(headers or {})},
+                )
+        except (httpx2.TransportError, TimeoutError) as error:
             raise UnavailableError(f"the {self._service} service does not answer") from error
         if answer.is_success:
             return answer
@@ -122,12 +123,12 @@ class ServiceClient:
         try:
             document = answer.json()
             code, detail = CODES[document["code"]], str(document["detail"])
-        except (ValueError, KeyError):
-            code, detail = INTERNAL_ERROR, f"the {self._service} service failed"
+            facts = {name: value for name, value in document.items() if name not in _NO_FACTS}
+        except (ValueError, KeyError, TypeError):
+            code, detail, facts = INTERNAL_ERROR, f"the {self._service} service failed", {}
         if code.status >= 500 or code == NOT_AUTHENTICATED:  # our token, not the caller's
             return UnavailableError(f"the {self._service} service cannot answer now")
-        known = {"type", "title", "status", "detail", "code", "request_id", "instance"}
-        return RemoteError(code, detail, **{k: v for k, v in document.items() if k not in known})
+        return RemoteError(code, detail, **facts)
 
     @staticmethod
     def _seconds_left() -> float:
