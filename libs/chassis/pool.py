@@ -79,7 +79,7 @@ class Pool:
                 yield conn
             except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
                 # Our mistakes go by these names too, but not over a connection that is closed.
-                if conn.is_closed():
+                if _is_lost(conn):
                     raise ConnectionLostError(str(error)) from error
                 raise
 
@@ -98,6 +98,13 @@ class Pool:
                 await self._pool.close()
         except TimeoutError:
             self._pool.terminate()
+
+
+def _is_lost(conn: Connection) -> bool:
+    try:
+        return conn.is_closed()
+    except asyncpg.InterfaceError:  # it went back to the pool, as broken ones do at once
+        return True
 
 
 async def open_pool(url: str, *, size: int, name: str, patience_seconds: float = _PATIENCE_SECONDS) -> Pool:
