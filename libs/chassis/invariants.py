@@ -45,5 +45,5 @@ async def check(conn: Connection, invariants: Sequence[Invariant]) -> AsyncItera
     """Check them one after the other, all against one snapshot, so that a system at work can be checked."""
     async with conn.transaction(isolation="repeatable_read", readonly=True):
         for invariant in invariants:
-            query = f"SELECT * FROM ({invariant.query}) AS breach LIMIT {_SHOWN}"  # noqa: S608 - our own files
+            query = f"SELECT * FROM ({invariant.query}\n) AS breach LIMIT {_SHOWN}"  # noqa: S608 - our own files
             yield Finding(invariant, await conn.fetch(query, timeout=600))

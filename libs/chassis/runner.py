@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
@@ -13,6 +14,8 @@ from libs.chassis.pool import TRANSIENT
 from libs.chassis.telemetry import JOB_PASSES, log
 
 _GRACE_SECONDS = 20
+_PASS_GRACE_SECONDS = 15
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Part(Protocol):
@@ -56,7 +59,7 @@ class Job:
         self._stopping = True
         self._news.set()
         if self._loop is not None:
-            done, _ = await asyncio.wait([self._loop], timeout=_GRACE_SECONDS)
+            done, _ = await asyncio.wait([self._loop], timeout=_PASS_GRACE_SECONDS)
             if not done:
                 self._loop.cancel()
 
@@ -96,9 +99,13 @@ class HttpServer:
 
     async def start(self) -> None:
         """Listen. Raises OSError if the port is taken."""
-        self._server.config.load()
-        self._server.lifespan = self._server.config.lifespan_class(self._server.config)
-        await self._server.startup()
+        config = self._server.config
+        config.load()
+        self._server.lifespan = config.lifespan_class(config)
+        family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+        listening = socket.create_server((config.host, config.port), family=family, backlog=config.backlog)
+        await self._server.startup(sockets=[listening])
+        log.info("http.listens", host=config.host, port=listening.getsockname()[1])
         self._serving = asyncio.create_task(self._server.main_loop(), name="http")
 
     async def stop(self) -> None:
@@ -113,7 +120,7 @@ async def run(parts: Sequence[Part], *, name: str) -> None:
     """Run until told to stop."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _SIGNALS:
         loop.add_signal_handler(number, stop.set)
     started: list[Part] = []
     try:
@@ -126,6 +133,8 @@ async def run(parts: Sequence[Part], *, name: str) -> None:
         log.info("process.stopping", process=name)
         for part in reversed(started):
             await _stop(part)
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
 
 
 async def _stop(part: Part) -> None:

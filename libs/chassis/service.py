@@ -165,8 +165,12 @@ async def _run(
     schema: list[Migration],
     compose: Callable[[S, Foundation], Awaitable[list[Part]]],
 ) -> None:
-    foundation = await lay(name, role, settings, schema)
-    await run(await compose(settings, foundation), name=f"{name} {role}")
+    try:
+        foundation = await lay(name, role, settings, schema)
+        parts = await compose(settings, foundation)
+    except (asyncpg.PostgresError, OSError, ValueError) as error:  # a wrong password, a file that is not there
+        sys.exit(f"services.{name}: cannot start: {error}")
+    await run(parts, name=f"{name} {role}")
 
 
 async def _migrate(name: str, settings: ServiceSettings, schema: list[Migration]) -> None:
@@ -181,7 +185,7 @@ async def _migrate(name: str, settings: ServiceSettings, schema: list[Migration]
 def _explain(name: str, error: ValidationError) -> str:
     lines = []
     for problem in error.errors():
-        field = str(problem["loc"][0])
+        field = str(problem["loc"][0]) if problem["loc"] else "..."
         variable = field if field.isupper() else f"SCRIP_{name.upper()}_{field.upper()}"
         lines.append(f"  {variable}: {problem['msg']}")
     return "\n".join(lines)

@@ -4,8 +4,9 @@ A setting is the environment variable named in its alias, or else `SCRIP_<SERVIC
 """
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -52,7 +53,12 @@ class ServiceSettings(BaseSettings):
         description="Redis or Valkey; the gateway alone uses it",
     )
 
-    log_level: str = Field("INFO", validation_alias="SCRIP_LOG_LEVEL", description="DEBUG, INFO, WARNING or ERROR")
+    log_level: str = Field(
+        "INFO",
+        validation_alias="SCRIP_LOG_LEVEL",
+        pattern="^(DEBUG|INFO|WARNING|ERROR)$",
+        description="DEBUG, INFO, WARNING or ERROR",
+    )
     log_format: str = Field(
         "json",
         validation_alias="SCRIP_LOG_FORMAT",
@@ -69,3 +75,12 @@ class ServiceSettings(BaseSettings):
     fail_point_file: Path | None = Field(
         None, validation_alias="SCRIP_FAIL_POINT_FILE", description="a file that will say where; for tests alone"
     )
+
+    @field_validator("database_url", "owner_database_url")
+    @classmethod
+    def _names_a_role_and_a_database(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            parts = urlsplit(url.get_secret_value())
+            if parts.scheme not in ("postgresql", "postgres") or not parts.username or not parts.path.strip("/"):
+                raise ValueError("it is written postgresql://role:password@host:port/database")
+        return url

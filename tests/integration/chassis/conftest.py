@@ -27,3 +27,9 @@ async def feed(infrastructure: Infrastructure) -> AsyncIterator[Feed]:
     opened = await Feed.open(infrastructure.kafka, own_topic())
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def session_ms(infrastructure: Infrastructure) -> int:
+    """How long a consumer may be silent: short on our own broker, else as short as Kafka's defaults allow."""
+    return 1500 if infrastructure.broker.process.running else 6000

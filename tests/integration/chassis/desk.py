@@ -85,12 +85,12 @@ class Desk:
         )
         return consumers
 
-    async def committed(self) -> int:
-        """Count the records whose offsets the group has committed."""
+    async def committed(self, group: str | None = None) -> int:
+        """Count the records whose offsets a group, our own by default, has committed."""
         if self._admin is None:
             self._admin = AIOKafkaAdminClient(bootstrap_servers=self.feed.servers)
             await self._admin.start()
-        offsets = await self._admin.list_consumer_group_offsets(f"scrip-{self.consumer}")
+        offsets = await self._admin.list_consumer_group_offsets(group or f"scrip-{self.consumer}")
         return sum(max(0, found.offset) for found in offsets.values())
 
     async def until_effects(self, number: int) -> None:

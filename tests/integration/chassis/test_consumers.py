@@ -31,8 +31,8 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def desk(database: Database, feed: Feed) -> AsyncIterator[Desk]:
-    opened = Desk(database, feed)
+async def desk(database: Database, feed: Feed, session_ms: int) -> AsyncIterator[Desk]:
+    opened = Desk(database, feed, session_ms=session_ms)
     yield opened
     await opened.close()
 
