@@ -90,8 +90,10 @@ async def hold_back(conn: Connection, consumer: str, record: Record, *, at: date
     if held:
         await _tell(conn, consumer, record, error=_WAITS, attempts=0, at=at)
         return True
-    known = "SELECT true FROM dead_letter WHERE consumer = $1 AND origin = $2"
-    return await conn.fetchval(known, consumer, record.origin) is True
+    found = await conn.fetchval(
+        "SELECT true FROM dead_letter WHERE consumer = $1 AND origin = $2", consumer, record.origin
+    )
+    return found is True
 
 
 async def _tell(conn: Connection, consumer: str, record: Record, *, error: str, attempts: int, at: datetime) -> None:
