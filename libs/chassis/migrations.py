@@ -16,7 +16,7 @@ import asyncpg
 from libs.chassis.pool import Connection
 
 _LOCK = 0x5C21B001
-_APP_ROLE = re.compile(r":?\bapp_role\b")
+_APP_ROLE = re.compile(r"\bapp_role\b")
 _TOKEN = re.compile(
     r"""(?P<comment>--[^\n]*)
       | (?P<remark>/\*)

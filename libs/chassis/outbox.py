@@ -23,6 +23,9 @@ from libs.contracts.events.base import Event
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
+KEPT = timedelta(days=7)
+"""For how long rows stay after they were published."""
+
 _LOCK = 0x5C21B002
 _CHANNEL = "outbox"
 _ROWS_A_PASS = 200
@@ -71,7 +74,24 @@ async def republish(conn: Connection, *, since: datetime) -> int:
     return int(tag.split()[-1])
 
 
-async def prune(conn: Connection, *, now: datetime, keep: timedelta = timedelta(days=7)) -> int:
+async def meet_cluster(conn: Connection, cluster: str, *, at: datetime) -> int:
+    """Note which Kafka cluster we publish to; another than the one before is told everything that is kept.
+
+    Returns how many rows that is. To be called in a transaction: of several processes one has it told.
+    """
+    before = await conn.fetchval("SELECT cluster FROM broker FOR UPDATE")
+    if before == cluster:
+        return 0
+    await conn.execute(
+        """INSERT INTO broker (cluster, met_at) VALUES ($1, $2)
+           ON CONFLICT (single) DO UPDATE SET cluster = $1, met_at = $2""",
+        cluster,
+        at,
+    )
+    return 0 if before is None else await republish(conn, since=at - KEPT)
+
+
+async def prune(conn: Connection, *, now: datetime, keep: timedelta = KEPT) -> int:
     """Drop what was published and is older than we promise to remember; returns how many rows that was."""
     tag = await conn.execute("DELETE FROM outbox WHERE published_at IS NOT NULL AND recorded_at < $1", now - keep)
     return int(tag.split()[-1])

@@ -10,7 +10,7 @@ from typing import Protocol
 import uvicorn
 from fastapi import FastAPI
 
-from libs.chassis.pool import TRANSIENT
+from libs.chassis.broker.retrying import RETRYABLE
 from libs.chassis.telemetry import JOB_PASSES, log
 
 _GRACE_SECONDS = 20
@@ -75,7 +75,7 @@ class Job:
     async def _run_once(self) -> int:
         try:
             did = await self._pass()
-        except TRANSIENT as error:
+        except RETRYABLE as error:
             log.warning("job.retries", job=self._name, error=repr(error))
             did, outcome = 0, "retry"
         except Exception:

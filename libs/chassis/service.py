@@ -8,6 +8,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, TypeVar
@@ -18,7 +19,7 @@ import uvloop
 from fastapi import FastAPI
 from pydantic import ValidationError
 
-from libs.chassis import failpoints, housekeeping, migrations
+from libs.chassis import failpoints, housekeeping, migrations, outbox
 from libs.chassis.broker.producer import Producer
 from libs.chassis.broker.subscriptions import Consumers
 from libs.chassis.broker.topics import TopicWatch
@@ -122,10 +123,18 @@ async def lay(name: str, role: Role, settings: ServiceSettings, schema: Sequence
         settings.kafka, service=name, pool=pool, clock=clock, session_timeout_ms=settings.kafka_session_timeout_ms
     )
     watch = TopicWatch(settings.kafka, topics=topics.ALL, replication=settings.topic_replication)
+    watch.on_cluster(partial(_meet_cluster, pool, clock))
     if role != "api":
         watch.on_new_cluster(consumers.begin_anew)
     relay = Relay(pool, producer, database_url=url)
     return Foundation(name, role, settings, clock, pool, producer, relay, consumers, watch, schema)
+
+
+async def _meet_cluster(pool: Pool, clock: Clock, cluster: str) -> None:
+    async with pool.transaction() as conn:
+        told_again = await outbox.meet_cluster(conn, cluster, at=clock.now())
+    if told_again:
+        log.error("outbox.told_again", cluster=cluster, rows=told_again)
 
 
 async def _patiently(connect: Callable[[], Awaitable[Pool]]) -> Pool:

@@ -2,6 +2,7 @@
 
 import yaml
 
+from libs.chassis import housekeeping
 from libs.chassis.runner import Part
 from libs.chassis.service import Foundation
 from libs.contracts.catalogue import Catalogue
@@ -28,7 +29,8 @@ async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
     if foundation.works:
         consumers.subscribe(foundation.consumers, pool, ledger)
         foundation.topics.on_new_cluster(usage.begin_anew)
-        work = [usage, *jobs.jobs(pool, foundation.producer, clock)]
+        redriving = housekeeping.redrive(pool, clock, consumers.USAGE_CONSUMER, usage.redrive)
+        work = [usage, redriving, *jobs.jobs(pool, foundation.producer, clock)]
     app = foundation.app(checks={"usage": usage.ready} if foundation.works else {})
     if foundation.serves:
         app.include_router(api.routes(pool, ledger, catalogue, clock))

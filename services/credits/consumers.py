@@ -93,6 +93,10 @@ class UsageConsumer:
             if not done:
                 self._loop.cancel()
 
+    async def redrive(self, payload: bytes) -> None:
+        """Burn one dead letter again, as if it had just come. Raises MalformedEventError if it cannot be read still."""
+        await usage.burn(self._pool, self._ledger, self._book, [usage.read(payload)], now=self._clock.now())
+
     async def begin_anew(self) -> None:
         """Leave and join again, on a broker that has forgotten everything."""
         await self.stop()

@@ -41,5 +41,4 @@ def _jobs(settings: Settings, foundation: Foundation, mailer: Mailer) -> list[Pa
     return [
         jobs.deliver(pool, mailer=mailer, templates=templates, clock=clock, lease=lease),
         jobs.prune(pool, clock=clock, keep_deliveries=timedelta(days=settings.keep_deliveries_days)),
-        jobs.redrive(pool, consumers=foundation.consumers, clock=clock),
     ]

@@ -2,8 +2,6 @@
 
 from datetime import timedelta
 
-from libs.chassis.broker import dead_letters
-from libs.chassis.broker.subscriptions import Consumers
 from libs.chassis.clock import Clock
 from libs.chassis.pool import Pool
 from libs.chassis.runner import Job
@@ -29,18 +27,4 @@ def prune(pool: Pool, *, clock: Clock, keep_deliveries: timedelta) -> Job:
     async def run() -> int:
         return await operations.prune(pool, now=clock.now(), keep_deliveries=keep_deliveries)
 
-    return Job("prune", run, every_seconds=3600)
-
-
-def redrive(pool: Pool, *, consumers: Consumers, clock: Clock) -> Job:
-    """Handle again the dead letters that an operator asked for."""
-
-    async def run() -> int:
-        return sum(
-            [
-                await dead_letters.redrive(pool, subscription.consumer, subscription.redrive, now=clock.now())
-                for subscription in consumers.subscriptions
-            ]
-        )
-
-    return Job("redrive", run, every_seconds=5)
+    return Job("prune_deliveries", run, every_seconds=3600)

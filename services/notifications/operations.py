@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from libs.chassis import failpoints, outbox
+from libs.chassis import failpoints
 from libs.chassis.clock import Clock
 from libs.chassis.pool import Pool
 from libs.chassis.telemetry import MAILS, log
@@ -148,5 +148,4 @@ async def list_deliveries(pool: Pool, account: UUID, *, before: UUID | None, lim
 async def prune(pool: Pool, *, now: datetime, keep_deliveries: timedelta) -> int:
     """Forget what has been kept long enough; returns how many rows that was."""
     async with pool.transaction() as conn:
-        pruned = await store.prune_deliveries(conn, before=now - keep_deliveries)
-        return pruned + await outbox.prune(conn, now=now)
+        return await store.prune_deliveries(conn, before=now - keep_deliveries)

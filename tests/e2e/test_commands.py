@@ -84,7 +84,7 @@ async def test_a_stack_is_put_up_looked_at_audited_and_taken_down(tmp_path: Path
     assert "none broken" in said
     code, said = await run(tmp_path, "down")
     assert (code, said.strip()) == (0, "Stopped.")
-    assert left_behind(tmp_path) == []
+    assert await wait_for(lambda: _none_left(tmp_path))
     code, said = await run(tmp_path, "verify")
     assert code != 0
     assert "make up" in said
@@ -124,4 +124,4 @@ async def test_an_interrupted_start_in_the_background_leaves_no_process_behind(t
             assert process.stdout is not None
             await process.stdout.read()
             await process.wait()
-    assert left_behind(tmp_path) == []
+    assert await wait_for(lambda: _none_left(tmp_path))

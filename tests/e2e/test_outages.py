@@ -4,6 +4,7 @@ import asyncio
 import random
 from functools import partial
 
+import asyncpg
 import pytest
 
 from deploy.cli.customer import Customer, wait_for
@@ -44,6 +45,32 @@ async def test_a_broker_that_forgot_everything_loses_and_doubles_nothing(sign_up
         balance = await customer.wait_until(lambda b: b.available > 10_000_000, seconds=60)
         assert balance.available == 60_000_000
     await stack_is_ready(stack)
+
+
+async def test_a_webhook_that_was_published_but_lost_with_the_broker_is_told_again(
+    sign_up: SignUp, stack: Stack, sandbox: Sandbox
+) -> None:
+    customer = await sign_up()
+    purchase = await customer.buy("starter")
+    stack.processes["payments"].pause()
+    try:
+        await customer.pay(purchase)
+        (succeeded,) = await sandbox.events(purchase, "payment_intent.succeeded")
+        await sandbox.delivered(succeeded)
+        await wait_for(lambda: all_published(stack))
+        await stack.infrastructure.broker.wipe()
+    finally:
+        stack.processes["payments"].resume()
+    assert (await customer.wait_until(lambda b: b.available > 10_000_000, seconds=60)).available == 60_000_000
+
+
+async def all_published(stack: Stack) -> bool:
+    """Tell whether the broker has all that the gateway has to tell."""
+    conn = await asyncpg.connect(stack.databases["gateway"].app_url)
+    try:
+        return not await conn.fetchval("SELECT count(*) FROM outbox WHERE published_at IS NULL")
+    finally:
+        await conn.close()
 
 
 async def test_losing_redis_only_delays(sign_up: SignUp, stack: Stack) -> None:

@@ -27,7 +27,10 @@ def _given() -> dict[str, str]:
 def docker_answers() -> bool:
     """Tell whether a Docker engine can be reached; its own client says so, and leaves nothing open in our process."""
     docker = shutil.which("docker")
-    return docker is not None and subprocess.run([docker, "info"], capture_output=True, timeout=10, check=False).returncode == 0
+    return (
+        docker is not None
+        and subprocess.run([docker, "info"], capture_output=True, timeout=10, check=False).returncode == 0
+    )
 
 
 @contextmanager

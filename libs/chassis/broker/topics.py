@@ -31,9 +31,14 @@ class TopicWatch:
         self._servers = servers
         self._topics = tuple(topics)
         self._replication = replication
+        self._to_meet: list[Callable[[str], Awaitable[None]]] = []
         self._to_tell: list[Callable[[], Awaitable[None]]] = []
         self._cluster: str | None = None
         self._loop: asyncio.Task[None] | None = None
+
+    def on_cluster(self, meet: Callable[[str], Awaitable[None]]) -> None:
+        """Have `meet` called with the broker's cluster id when it is first seen, and whenever it is another."""
+        self._to_meet.append(meet)
 
     def on_new_cluster(self, tell: Callable[[], Awaitable[None]]) -> None:
         """Have `tell` called when the broker has another cluster id than before."""
@@ -62,7 +67,11 @@ class TopicWatch:
 
     async def _look(self) -> None:
         cluster = await ensure(self._servers, self._topics, replication=self._replication)
-        if self._cluster not in (None, cluster):
+        if self._cluster == cluster:
+            return
+        for meet in self._to_meet:
+            await meet(cluster)
+        if self._cluster is not None:
             log.error("topics.new_cluster", was=self._cluster, now=cluster)
             for tell in self._to_tell:
                 await tell()

@@ -17,6 +17,15 @@ CREATE INDEX outbox_unpublished ON outbox (id) WHERE published_at IS NULL;
 CREATE INDEX outbox_by_time ON outbox USING brin (recorded_at);
 GRANT SELECT, INSERT, UPDATE, DELETE ON outbox TO app_role;
 
+-- Which Kafka cluster we publish to: another one knows nothing of what we told the one before.
+CREATE TABLE broker (
+    single boolean PRIMARY KEY DEFAULT true,
+    cluster text NOT NULL,
+    met_at timestamptz NOT NULL,
+    CONSTRAINT there_is_one CHECK (single)
+);
+GRANT SELECT, INSERT, UPDATE ON broker TO app_role;
+
 CREATE TABLE inbox (
     consumer text NOT NULL,
     message_id text NOT NULL,

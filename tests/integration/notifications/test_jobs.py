@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from libs.chassis import housekeeping
 from libs.chassis.broker import dead_letters
 from libs.chassis.broker.records import Record
 from libs.chassis.broker.subscriptions import Consumers
@@ -58,7 +59,8 @@ async def test_a_dead_letter_that_an_operator_asks_for_is_told_after_all(
     )
     consumers.subscribe(idle, pool=notifications.pool, clock=notifications.clock)
     await bury(notifications, ada.paid())
-    job = jobs.redrive(notifications.pool, consumers=idle, clock=notifications.clock)
+    (told,) = [one for one in idle.subscriptions if one.consumer.endswith(ada.paid().topic.name)]
+    job = housekeeping.redrive(notifications.pool, notifications.clock, told.consumer, told.redrive)
     assert await job._pass() == 0
     async with notifications.pool.transaction() as conn:
         await dead_letters.ask_redrive(conn, key=ada.paid().key())

@@ -84,10 +84,8 @@ class Service:
         try:
             async for record in consumer:
                 envelope = CloudEvent.decode(record.value)
-                if envelope.type == PaymentSucceeded.type:
-                    told = PaymentSucceeded.of(envelope)
-                    if told.purchase == purchase.id:
-                        return told
+                if envelope.type == PaymentSucceeded.type and envelope.subject == ids.show("account", purchase.account):
+                    return PaymentSucceeded.of(envelope)
         finally:
             await consumer.stop()
         raise AssertionError("the topic ended")
