@@ -23,11 +23,11 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON effect TO scrip_notifications;
 
 @dataclass
 class Database:
-    """A pool as the service, an administrator's connection to look and to disturb, and a clock."""
+    """A pool as the service, an administrator's to look and to disturb, and a clock."""
 
     pool: Pool
     url: str
-    admin: "asyncpg.Connection[asyncpg.Record]"
+    admin: "asyncpg.Pool[asyncpg.Record]"
     clock: Clock
 
     @classmethod
@@ -37,7 +37,8 @@ class Database:
         await owner.execute(EFFECT)
         await owner.close()
         pool = await open_pool(addresses.app_url, size=10, name="test")
-        return cls(pool, addresses.app_url, await asyncpg.connect(admin_url), Clock())
+        admin = await asyncpg.create_pool(admin_url, min_size=1, max_size=3)
+        return cls(pool, addresses.app_url, admin, Clock())
 
     async def close(self) -> None:
         """Close the connections."""
