@@ -1,4 +1,7 @@
-from collections.abc import AsyncIterator
+import asyncio
+import functools
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 import structlog
@@ -7,6 +10,24 @@ from deploy.embedded.databases import ServiceDatabase
 from deploy.embedded.infrastructure import Infrastructure
 from tests.support.databases import ServicePool, make_templates
 from tests.support.servers import servers
+
+LONGEST_SECONDS = 150.0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let a test that waits in vain fail where it waits; pytest's own limit is for what does not even wait."""
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+            item.obj = _in_time(item.obj)
+
+
+def _in_time(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    @functools.wraps(test)
+    async def limited(*args: object, **kwargs: object) -> None:
+        async with asyncio.timeout(LONGEST_SECONDS):
+            await test(*args, **kwargs)
+
+    return limited
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,5 +1,4 @@
 from collections.abc import AsyncIterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -8,13 +7,6 @@ from deploy.embedded.infrastructure import Infrastructure
 from tests.integration.chassis.database import Database
 from tests.integration.chassis.kafka import Feed, own_topic
 from tests.support.databases import ServicePool
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """End a vain wait sooner than elsewhere: most tests here wait for what others bring about."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.timeout(90))
 
 
 @pytest.fixture

@@ -38,16 +38,29 @@ class Example:
     told: Feed
     gate: Path
 
-    async def start(self, role: str = "all", *, ready: str = "readyz", **environment: str) -> None:
+    async def start(self, role: str = "all", **environment: str) -> None:
         """Start it in a role and wait until it is ready."""
+        self.process.ready = lambda: answers(f"{self.address}/readyz")
+        await self._launch(role, environment)
+
+    async def die_at(self, point: str) -> None:
+        """Start a worker, and wait until it has reached the point at which it is to die."""
+        self.process.ready = _at_once
+        await self._launch("worker", {"SCRIP_FAIL_POINT": point})
+        assert await self.process.ended() == -signal.SIGKILL
+
+    async def _launch(self, role: str, environment: dict[str, str]) -> None:
         self.process.argv = [sys.executable, "-m", MODULE, role]
         self.process.env = {**self.process.env, "SCRIP_FAIL_POINT": "", **environment}
-        self.process.ready = lambda: answers(f"{self.address}/{ready}")
         await self.process.start()
 
     def logged(self, words: str) -> int:
         """Count what it logged, of all its lives."""
         return self.process.log.read_text().count(words)
+
+
+async def _at_once() -> bool:
+    return True
 
 
 @pytest.fixture
@@ -94,8 +107,7 @@ async def test_on_sigterm_a_process_finishes_what_it_has_in_hand_and_exits_with_
 
 async def test_a_process_that_dies_between_publishing_and_marking_publishes_again(example: Example) -> None:
     example.gate.touch()
-    await example.start("worker", ready="livez", SCRIP_FAIL_POINT="outbox.publish.before_mark")
-    assert await example.process.ended() == -signal.SIGKILL
+    await example.die_at("outbox.publish.before_mark")
     assert await example.database.unpublished() == 1
     await example.start("worker")
     await example.told.until_seen(3)  # the first life's job, once more, and the second life's
@@ -107,8 +119,7 @@ async def test_a_process_that_dies_between_the_effect_and_its_offset_repeats_the
 ) -> None:
     example.gate.touch()
     await example.feed.send(envelope("message", 1), envelope("message", 2))
-    await example.start("worker", ready="livez", SCRIP_FAIL_POINT="consumer.take.before_offsets")
-    assert await example.process.ended() == -signal.SIGKILL
+    await example.die_at("consumer.take.before_offsets")
     assert await example.database.effects("message") == [1, 2]
     waited = example.logged('"key": "message"')
     await example.start("worker")
