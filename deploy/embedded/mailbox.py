@@ -20,7 +20,8 @@ from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse, HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel
-from uuid_utils import uuid7
+
+from libs.contracts import ids
 
 MailId = Annotated[str, PathParameter(pattern="^[0-9a-f-]{36}$")]
 
@@ -57,7 +58,7 @@ class Mailbox:
 
     def keep(self, envelope: Envelope) -> str:
         """Write a mail down, whole or not at all; returns its id."""
-        mail_id = str(uuid7())
+        mail_id = str(ids.new_id())
         head = [f"X-Envelope-From: {envelope.mail_from}", *(f"X-Envelope-To: {to}" for to in envelope.rcpt_tos)]
         draft = self._folder / f"{mail_id}.draft"
         draft.write_bytes("".join(f"{line}\r\n" for line in head).encode("utf-8") + (envelope.original_content or b""))

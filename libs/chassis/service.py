@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import uvloop
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from pydantic import ValidationError
 
 from libs.chassis import failpoints, housekeeping, migrations, outbox
@@ -68,10 +68,14 @@ class Foundation:
         shared: dict[str, Check] = {"database": self.pool.healthy, "schema": self._schema_is_current}
         if self.works:
             shared["consumers"] = self._consuming
-        app = create_app(f"Scrip {self.name}", largest_body=largest_body, checks={**shared, **checks})
-        if self.settings.service_keys_file is not None:
-            app.state.verifier = verifier(self.name, self.settings.service_keys_file)
-        return app
+        return create_app(f"Scrip {self.name}", largest_body=largest_body, checks={**shared, **checks})
+
+    def serve_internally(self, app: FastAPI, routes: APIRouter) -> None:
+        """Add routes that only other services may call. Raises ValueError without the keys to tell them by."""
+        if self.settings.service_keys_file is None:
+            raise ValueError("set SCRIP_SERVICE_KEYS_FILE: the services' public keys tell who calls")
+        app.state.verifier = verifier(self.name, self.settings.service_keys_file)
+        app.include_router(routes)
 
     def parts(self, app: FastAPI, *, clients: Sequence[Part] = (), jobs: Sequence[Part] = ()) -> list[Part]:
         """Put the parts in the order in which they start; they stop in reverse. Housekeeping jobs are added here."""

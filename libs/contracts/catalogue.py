@@ -3,6 +3,7 @@
 Read at start by payments (packs, prices) and credits (welcome bonus, burn order, price book).
 """
 
+import json
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -115,6 +116,14 @@ class Catalogue(Section):
     custom_amount: CustomAmount | None = None
     price_book: PriceBook
     policies: Policies = Policies()
+
+    @classmethod
+    def of(cls, document: object) -> Self:
+        """Take a parsed file, by JSON's rules: credits written without quotes are an error, not micro-credits.
+
+        Raises ValueError (pydantic's), which names each place.
+        """
+        return cls.model_validate_json(json.dumps(document))
 
     @model_validator(mode="after")
     def _packs_are_told_apart(self) -> Self:

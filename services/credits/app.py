@@ -13,7 +13,7 @@ from services.credits.settings import Settings
 
 async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
     """Put the service together, for the role that the foundation was laid for."""
-    catalogue = Catalogue.model_validate(yaml.safe_load(settings.catalogue.read_text()))
+    catalogue = Catalogue.of(yaml.safe_load(settings.catalogue.read_text()))
     pool, clock = foundation.pool, foundation.clock
     ledger = Ledger(clock, fifo=catalogue.burn_order == "fifo")
     usage = consumers.UsageConsumer(
@@ -33,5 +33,5 @@ async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
         work = [usage, redriving, *jobs.jobs(pool, foundation.producer, clock)]
     app = foundation.app(checks={"usage": usage.ready} if foundation.works else {})
     if foundation.serves:
-        app.include_router(api.routes(pool, ledger, catalogue, clock))
+        foundation.serve_internally(app, api.routes(pool, ledger, catalogue, clock))
     return foundation.parts(app, jobs=work)

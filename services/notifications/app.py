@@ -21,7 +21,7 @@ async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
     """Put the parts of this process together."""
     app = foundation.app()
     if foundation.serves:
-        app.include_router(api.routes(foundation.pool))
+        foundation.serve_internally(app, api.routes(foundation.pool))
     if not foundation.works:
         return foundation.parts(app)
     mailer = Mailer(
@@ -35,7 +35,7 @@ async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
 
 def _jobs(settings: Settings, foundation: Foundation, mailer: Mailer) -> list[Part]:
     pool, clock = foundation.pool, foundation.clock
-    catalogue = Catalogue.model_validate(yaml.safe_load(settings.catalogue.read_text()))
+    catalogue = Catalogue.of(yaml.safe_load(settings.catalogue.read_text()))
     templates = Templates(FileSystemLoader(_TEMPLATES), unit=catalogue.unit, sender=mailer.sender_name)
     lease = timedelta(seconds=3 * settings.smtp_timeout_seconds)  # more than connecting and handing over may take
     return [

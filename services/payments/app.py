@@ -1,9 +1,7 @@
 """Composition root of the payments service."""
 
 from datetime import timedelta
-from pathlib import Path
 
-import orjson
 import yaml
 
 from libs.chassis.runner import Part
@@ -25,7 +23,7 @@ async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
         retries=settings.stripe_retries,
     )
     terms = Terms(
-        catalogue=read_catalogue(settings.catalogue),
+        catalogue=Catalogue.of(yaml.safe_load(settings.catalogue.read_text())),
         return_addresses=settings.return_addresses,
         checkout_life=timedelta(minutes=settings.checkout_minutes),
     )
@@ -35,10 +33,7 @@ async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
         work = [*jobs.jobs(pool, stripe, clock)]
     app = foundation.app()
     if foundation.serves:
-        app.include_router(api.routes(pool, stripe, clock, terms, publishable_key=settings.stripe_publishable_key))
+        foundation.serve_internally(
+            app, api.routes(pool, stripe, clock, terms, publishable_key=settings.stripe_publishable_key)
+        )
     return foundation.parts(app, clients=[stripe], jobs=work)
-
-
-def read_catalogue(file: Path) -> Catalogue:
-    """Read what is sold. Read as JSON is, so that credits written without quotes are an error, not micro-credits."""
-    return Catalogue.model_validate_json(orjson.dumps(yaml.safe_load(file.read_text())))

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import stripe
@@ -17,14 +16,6 @@ from tests.support.stripe_sandbox import (
     running_sandbox,
     stripe_client,
 )
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """stripe 16.1 gives httpx a form as `data`, which httpx 0.28 would rather have as `content`."""
-    ours = pytest.mark.filterwarnings("ignore:Use 'content=<...>' to upload raw bytes:DeprecationWarning")
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(ours)
 
 
 @pytest.fixture(scope="session")

@@ -15,14 +15,6 @@ from tests.support.databases import ServicePool
 from tests.support.stripe_sandbox import KEY, PUBLISHABLE_KEY, RunningSandbox, running_sandbox, stripe_client
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """stripe 16.1 gives httpx a form as `data`, which httpx 0.28 would rather have as `content`."""
-    ours = pytest.mark.filterwarnings("ignore:Use 'content=<...>' to upload raw bytes:DeprecationWarning")
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(ours)
-
-
 @pytest.fixture(scope="session")
 async def sandbox() -> AsyncIterator[RunningSandbox]:
     async with running_sandbox(debit_settles_s=3600) as running:

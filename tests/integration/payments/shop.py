@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+import yaml
 from stripe import CardError, StripeClient
 
 from libs.chassis.clock import Clock
@@ -19,7 +20,6 @@ from libs.contracts.envelope import CloudEvent
 from libs.contracts.events import BY_TYPE, Event, PaymentRefunded, PaymentSucceeded
 from libs.contracts.http.payments_v1 import Buyer, Purchase, PurchaseOrder, Refund, RefundOrder, StartPurchase
 from libs.contracts.money import Money
-from services.payments.app import read_catalogue
 from services.payments.clients import Stripe
 from services.payments.domain.quotes import Terms
 from services.payments.domain.return_addresses import ReturnAddresses
@@ -30,7 +30,7 @@ from services.payments.operations.stripe_events import handle_stripe_event
 from tests.support.stripe_sandbox import RunningSandbox
 
 CATALOGUE_FILE = Path(__file__).parents[3] / "deploy" / "catalogues" / "video.yaml"
-CATALOGUE = read_catalogue(CATALOGUE_FILE)
+CATALOGUE = Catalogue.of(yaml.safe_load(CATALOGUE_FILE.read_text()))
 RETURN_URL = "https://shop.example/paid"
 Object = dict[str, Any]
 

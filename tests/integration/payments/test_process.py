@@ -226,3 +226,9 @@ async def test_settings_that_are_wrong_are_named_at_start(service: Service) -> N
     assert "STRIPE_PUBLISHABLE_KEY" in str(failed.value)
     assert "SCRIP_PAYMENTS_RETURN_ORIGINS" in str(failed.value)
     assert KEY not in json.dumps(str(failed.value))
+
+
+async def test_who_cannot_tell_other_services_apart_does_not_serve(service: Service) -> None:
+    service.process.env = {n: v for n, v in service.process.env.items() if n != "SCRIP_SERVICE_KEYS_FILE"}
+    with pytest.raises(Exception, match="cannot start: set SCRIP_SERVICE_KEYS_FILE"):
+        await service.start()
