@@ -96,7 +96,7 @@ async def service(
         "SCRIP_CATALOGUE": str(CATALOGUE),
         "SCRIP_CLOCK_OFFSET_FILE": str(tmp_path / "clock"),
     }
-    command = [sys.executable, "-m", "services.notifications", "all"]
+    command = [sys.executable, "-m", "services.notifications", "worker"]
     process = Process(
         "notifications", command, home=tmp_path, ready=lambda: answers(""), env=environment, cwd=PROJECT, grace_s=25
     )
