@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 
 from deploy.generate.documents import PROJECT, Documents
 from deploy.generate.markdown import code, table
-from services.credits.domain import PRIORITY, REFUSALS
+from services.credits.domain.postings import PRIORITY, REFUSALS
 from services.payments.domain.purchases import EDGES, PAID
 
 DOCS = PROJECT / "docs"

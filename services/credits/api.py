@@ -39,7 +39,7 @@ def routes(pool: Pool, ledger: Ledger, catalogue: Catalogue, clock: Clock) -> AP
     @router.get("/balance", operation_id="getBalance")
     async def balance(account: Account) -> Balance:
         """Tell the balance."""
-        return await accounts.balance(pool, account, now=clock.now())
+        return await accounts.balance(pool, ledger, clock, account)
 
     @router.get("/lots", operation_id="listLots")
     async def lots(

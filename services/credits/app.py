@@ -7,6 +7,7 @@ from libs.chassis.runner import Part
 from libs.chassis.service import Foundation
 from libs.contracts.catalogue import Catalogue
 from services.credits import api, consumers, jobs
+from services.credits.domain.books import Rules
 from services.credits.operations.ledger import Ledger
 from services.credits.settings import Settings
 
@@ -15,7 +16,7 @@ async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
     """Put the service together, for the role that the foundation was laid for."""
     catalogue = Catalogue.of(yaml.safe_load(settings.catalogue.read_text()))
     pool, clock = foundation.pool, foundation.clock
-    ledger = Ledger(clock, fifo=catalogue.burn_order == "fifo")
+    ledger = Ledger(clock, Rules(fifo=catalogue.burn_order == "fifo"))
     usage = consumers.UsageConsumer(
         settings.kafka,
         pool=pool,
@@ -30,7 +31,7 @@ async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
         consumers.subscribe(foundation.consumers, pool, ledger)
         foundation.topics.on_new_cluster(usage.begin_anew)
         redriving = housekeeping.redrive(pool, clock, consumers.USAGE_CONSUMER, usage.redrive)
-        work = [usage, redriving, *jobs.jobs(pool, foundation.producer, clock)]
+        work = [usage, redriving, *jobs.jobs(pool, ledger, foundation.producer, clock)]
     app = foundation.app(checks={"usage": usage.ready} if foundation.works else {})
     if foundation.serves:
         foundation.serve_internally(app, api.routes(pool, ledger, catalogue, clock))

@@ -22,9 +22,10 @@ from libs.contracts.catalogue import PriceBook
 from libs.contracts.envelope import CloudEvent
 from libs.contracts.events import PaymentRefunded, PaymentSucceeded
 from libs.contracts.topics import PAYMENTS_EVENTS, USAGE_EVENTS
+from services.credits.domain import usage_events
+from services.credits.domain.usage_events import MalformedEventError, UsageEvent
 from services.credits.operations import payments, usage
 from services.credits.operations.ledger import Ledger
-from services.credits.operations.usage import MalformedEventError, Usage
 
 USAGE_CONSUMER = "credits.scrip.usage.events.v1"
 _POLL_MS = 200
@@ -54,7 +55,7 @@ class Polled:
     """A poll, decoded: what can be burnt, what cannot even be read, and where to go on from."""
 
     generation: int
-    usages: list[tuple[Record, Usage]]
+    usages: list[tuple[Record, UsageEvent]]
     malformed: list[tuple[Record, str]]
     offsets: dict[TopicPartition, int]
 
@@ -95,7 +96,7 @@ class UsageConsumer:
 
     async def redrive(self, payload: bytes) -> None:
         """Burn one dead letter again, as if it had just come. Raises MalformedEventError if it cannot be read still."""
-        await usage.burn(self._pool, self._ledger, self._book, [usage.read(payload)], now=self._clock.now())
+        await usage.burn(self._pool, self._ledger, self._book, [usage_events.read(payload)], now=self._clock.now())
 
     async def begin_anew(self) -> None:
         """Leave and join again, on a broker that has forgotten everything."""
@@ -154,7 +155,7 @@ class UsageConsumer:
             for raw in records:
                 record = Record.of(raw)
                 try:
-                    polled.usages.append((record, usage.read(record.payload)))
+                    polled.usages.append((record, usage_events.read(record.payload)))
                 except MalformedEventError as error:
                     polled.malformed.append((record, error.detail))
         return polled
@@ -164,7 +165,7 @@ class UsageConsumer:
             await self._bury(record, error)
         await self._burn(polled.usages)
 
-    async def _burn(self, usages: Sequence[tuple[Record, Usage]]) -> None:
+    async def _burn(self, usages: Sequence[tuple[Record, UsageEvent]]) -> None:
         """Burn them all; if one of them spoils the batch, halve it until the culprit is alone."""
         if not usages:
             return
@@ -174,14 +175,14 @@ class UsageConsumer:
             raise
         except Exception as error:
             if len(usages) == 1:
-                log.exception("usage.culprit", event_id=usages[0][1].event.id)
+                log.exception("usage.culprit", event_id=usages[0][1].id)
                 await self._bury(usages[0][0], repr(error))
                 return
             half = len(usages) // 2
             await self._burn(usages[:half])
             await self._burn(usages[half:])
 
-    async def _burn_patiently(self, usages: Sequence[Usage]) -> None:
+    async def _burn_patiently(self, usages: Sequence[UsageEvent]) -> None:
         for pause in _RETRY_SECONDS:
             try:
                 await usage.burn(self._pool, self._ledger, self._book, usages, now=self._clock.now())

@@ -5,18 +5,19 @@ from libs.chassis.clock import Clock
 from libs.chassis.pool import Pool
 from libs.chassis.runner import Job
 from services.credits.operations.announcements import announce_balances
-from services.credits.operations.expiry import expire_lots
+from services.credits.operations.expiry import settle_due
+from services.credits.operations.ledger import Ledger
 
 
-def jobs(pool: Pool, producer: Producer, clock: Clock) -> list[Job]:
+def jobs(pool: Pool, ledger: Ledger, producer: Producer, clock: Clock) -> list[Job]:
     """Make the jobs of a worker."""
 
     async def announce() -> int:
         return await announce_balances(pool, producer, clock)
 
-    async def expire() -> int:
-        return await expire_lots(pool, clock)
+    async def settle() -> int:
+        return await settle_due(pool, ledger, clock)
 
     announcing = Job("announce_balances", announce, every_seconds=0.25, rest_seconds=0.05)
     pool.on_commit(announcing.wake)
-    return [announcing, Job("expire_lots", expire, every_seconds=1)]
+    return [announcing, Job("settle_due", settle, every_seconds=1)]

@@ -15,6 +15,8 @@ from libs.contracts.events import PaymentRefunded, PaymentSucceeded
 from libs.contracts.events.payments_v1 import LotKind, LotToGrant, LotToTakeBack
 from libs.contracts.http.credits_v1 import Balance
 from libs.contracts.money import Money
+from services.credits.domain import usage_events
+from services.credits.domain.books import Rules
 from services.credits.operations import accounts, payments, usage
 from services.credits.operations.ledger import Ledger
 
@@ -51,7 +53,7 @@ class Credits:
     catalogue: Catalogue = CATALOGUE
 
     def __post_init__(self) -> None:
-        self.ledger = Ledger(self.clock, fifo=self.catalogue.burn_order == "fifo")
+        self.ledger = Ledger(self.clock, Rules(fifo=self.catalogue.burn_order == "fifo"))
 
     async def open(self, account: UUID | None = None) -> UUID:
         """Open an account, with its welcome bonus of ten credits."""
@@ -76,10 +78,10 @@ class Credits:
 
     async def use(self, *events: CloudEvent) -> list[str]:
         """Report usage, as one batch; answers in the order of events "burnt", "again" or the refusal's code."""
-        read = [usage.read(event.encode()) for event in events]
+        read = [usage_events.read(event.encode()) for event in events]
         book = self.catalogue.price_book
         results, refusals = await usage.burn(self.pool, self.ledger, book, read, now=self.clock.now())
-        said = {(r.usage.key, r.usage.fingerprint): r.code.code for r in refusals}
+        said = {(r.event.key, r.event.fingerprint): r.code.code for r in refusals}
         for result in results:
             if result.outcome in ("accepted", "duplicate", "duplicate_rejected"):
                 name = (result.posting.key, result.posting.fingerprint)
@@ -88,7 +90,7 @@ class Credits:
 
     async def balance(self, account: UUID) -> Balance:
         """Read an account's balance."""
-        return await accounts.balance(self.pool, account, now=self.clock.now())
+        return await accounts.balance(self.pool, self.ledger, self.clock, account)
 
     async def available(self, account: UUID) -> int:
         """Read what an account may spend, in micro-credits."""

@@ -1,5 +1,13 @@
 -- The ledger. Micro-credits everywhere: 1 credit = 1 000 000. Names are unqualified: a ledger cell is a schema.
 
+CREATE TYPE bucket AS ENUM (
+    'available', 'held', 'overdraft', 'debt', 'revenue', 'breakage', 'transit', 'stripe', 'promotion'
+);
+CREATE TYPE posting_type AS ENUM (
+    'purchase', 'membership', 'bonus', 'earned', 'granted', 'usage', 'charge', 'charge_refund', 'payment_refund',
+    'hold', 'capture', 'release', 'transfer', 'expiry', 'adjustment'
+);
+
 CREATE TABLE account (
     id uuid PRIMARY KEY,
     state text NOT NULL DEFAULT 'open',
@@ -9,6 +17,11 @@ CREATE TABLE account (
     debt bigint NOT NULL DEFAULT 0,
     overdraft_limit bigint NOT NULL DEFAULT 0,
     sequence bigint NOT NULL DEFAULT 0,
+    -- the lot that burns next, and what remains of it: its own row lags behind (see the view lot_now)
+    head_lot uuid,
+    head_remaining bigint NOT NULL DEFAULT 0,
+    -- nothing of the account expires before this
+    next_due timestamptz,
     earned bigint NOT NULL DEFAULT 0,
     purchased bigint NOT NULL DEFAULT 0,
     spent bigint NOT NULL DEFAULT 0,
@@ -19,8 +32,10 @@ CREATE TABLE account (
     CONSTRAINT state_is_known CHECK (state IN ('open', 'frozen', 'closed')),
     CONSTRAINT held_is_not_negative CHECK (held >= 0),
     CONSTRAINT debt_is_not_negative CHECK (debt >= 0),
-    CONSTRAINT overdraft_limit_is_not_negative CHECK (overdraft_limit >= 0)
+    CONSTRAINT overdraft_limit_is_not_negative CHECK (overdraft_limit >= 0),
+    CONSTRAINT a_head_has_something CHECK ((head_lot IS NULL) = (head_remaining = 0) AND head_remaining >= 0)
 ) WITH (fillfactor = 60);
+CREATE INDEX account_due ON account (next_due) WHERE next_due IS NOT NULL;
 GRANT SELECT, INSERT, UPDATE ON account TO app_role;
 
 CREATE TABLE lot (
@@ -30,7 +45,7 @@ CREATE TABLE lot (
     priority smallint NOT NULL,
     granted bigint NOT NULL,
     remaining bigint NOT NULL,
-    -- flips once, when nothing remains: keeps `remaining` out of every index, so that a burn updates in place
+    -- flips when nothing remains: keeps `remaining` out of every index, so that a burn updates in place
     open boolean NOT NULL,
     taken_back bigint NOT NULL DEFAULT 0,
     revision int NOT NULL DEFAULT 0,
@@ -48,56 +63,110 @@ CREATE TABLE lot (
     CONSTRAINT cost_is_money CHECK ((cost_minor IS NULL) = (currency IS NULL)),
     CONSTRAINT a_reference_funds_one_lot_of_a_kind UNIQUE (kind, reference_type, reference_id)
 ) WITH (fillfactor = 80);
-CREATE INDEX lot_open ON lot (account_id, priority, expires_at, id) WHERE open;
+CREATE INDEX lot_open ON lot (account_id) WHERE open;
 CREATE INDEX lot_of_account ON lot (account_id, id);
-CREATE INDEX lot_expiring ON lot (expires_at) WHERE open AND expires_at IS NOT NULL;
 GRANT SELECT, INSERT, UPDATE ON lot TO app_role;
 
--- One row for each posting that was accepted: what the customer sees as a transaction, and what deduplicates.
-CREATE TABLE posting (
-    account_id uuid NOT NULL,
-    key bytea NOT NULL,
-    fingerprint bytea NOT NULL,
-    id uuid NOT NULL,
-    sequence bigint NOT NULL,
-    type text NOT NULL,
-    credits bigint NOT NULL,
-    available_after bigint NOT NULL,
-    reference_type text NOT NULL,
-    reference_id text NOT NULL,
-    description text NOT NULL,
-    details jsonb NOT NULL,
-    price_version text,
-    at timestamptz NOT NULL,
-    PRIMARY KEY (account_id, key),
-    CONSTRAINT a_change_has_its_own_sequence UNIQUE (account_id, sequence)
-);
-GRANT SELECT, INSERT ON posting TO app_role;
+-- Lots as they are: what remains of a head stands with its account.
+CREATE VIEW lot_now AS
+SELECT
+    l.id, l.account_id, l.kind, l.priority, l.granted,
+    CASE WHEN l.id = a.head_lot THEN a.head_remaining ELSE l.remaining END AS remaining,
+    l.open, l.taken_back, l.revision, l.cost_minor, l.currency, l.reference_type, l.reference_id, l.granted_at,
+    l.expires_at
+FROM lot AS l INNER JOIN account AS a ON a.id = l.account_id;
+GRANT SELECT ON lot_now TO app_role;
 
--- The journal: each row moves an amount from one bucket to another. Only ever added to.
+CREATE TABLE hold (
+    id uuid PRIMARY KEY,
+    account_id uuid NOT NULL,
+    state text NOT NULL,
+    reserved bigint NOT NULL,
+    captured bigint NOT NULL,
+    placed_at timestamptz NOT NULL,
+    expires_at timestamptz NOT NULL,
+    ends_by timestamptz NOT NULL,
+    reference_type text,
+    reference_id text,
+    description text,
+    details json,
+    -- [{lot, reserved, left}]: what was burnt into it, in order
+    parts jsonb NOT NULL,
+    settled_at timestamptz,
+    CONSTRAINT state_is_known CHECK (state IN ('pending', 'captured', 'released', 'expired')),
+    CONSTRAINT reserved_is_positive CHECK (reserved > 0),
+    CONSTRAINT captured_is_not_negative CHECK (captured >= 0),
+    CONSTRAINT a_hold_is_settled_once CHECK ((state = 'pending') = (settled_at IS NULL)),
+    CONSTRAINT a_hold_ends_in_time CHECK (expires_at <= ends_by)
+) WITH (fillfactor = 70);
+CREATE INDEX hold_of_account ON hold (account_id, id);
+CREATE INDEX hold_pending ON hold (account_id, expires_at) WHERE state = 'pending';
+GRANT SELECT, INSERT, UPDATE ON hold TO app_role;
+
+CREATE TABLE charge (
+    id uuid PRIMARY KEY,
+    account_id uuid NOT NULL,
+    amount bigint NOT NULL,
+    refunded bigint NOT NULL,
+    reference_type text,
+    reference_id text,
+    description text,
+    details json,
+    charged_at timestamptz NOT NULL,
+    CONSTRAINT amount_is_not_negative CHECK (amount >= 0),
+    CONSTRAINT refunded_is_part_of_amount CHECK (refunded BETWEEN 0 AND amount),
+    CONSTRAINT a_reference_is_charged_once UNIQUE (account_id, reference_type, reference_id)
+) WITH (fillfactor = 90);
+GRANT SELECT, INSERT, UPDATE ON charge TO app_role;
+
+-- One row for each application of a batch; its entries carry its id, and a background job seals both.
+CREATE TABLE batch (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    entries int NOT NULL,
+    at timestamptz NOT NULL,
+    transaction xid8 NOT NULL DEFAULT pg_current_xact_id()
+);
+GRANT SELECT, INSERT ON batch TO app_role;
+
+-- The journal: each row moves an amount from one bucket to another. Only ever added to. A posting's first row also
+-- says what the posting was for, and by its key deduplicates: checked under the account's lock, since an index over
+-- partitions by time cannot be unique in anything but time.
 CREATE TABLE entry (
     account_id uuid NOT NULL,
-    sequence bigint NOT NULL,
-    leg smallint NOT NULL,
+    key uuid NOT NULL,
     lot_id uuid,
-    from_bucket text NOT NULL,
-    to_bucket text NOT NULL,
+    fingerprint uuid,
+    at timestamptz NOT NULL,
+    sequence bigint NOT NULL,
+    batch_id bigint NOT NULL,
     amount bigint NOT NULL,
     available_after bigint NOT NULL,
     held_after bigint NOT NULL,
     debt_after bigint NOT NULL,
-    at timestamptz NOT NULL,
-    PRIMARY KEY (account_id, sequence, leg),
-    CONSTRAINT amount_is_positive CHECK (amount > 0),
-    CONSTRAINT buckets_differ CHECK (from_bucket <> to_bucket)
-);
+    type posting_type NOT NULL,
+    from_bucket bucket NOT NULL,
+    to_bucket bucket NOT NULL,
+    leg smallint NOT NULL,
+    reference_type text,
+    reference_id text,
+    description text,
+    price_version text,
+    details json,
+    PRIMARY KEY (account_id, at, sequence, leg),
+    CONSTRAINT amount_is_not_negative CHECK (amount >= 0),
+    CONSTRAINT buckets_differ CHECK (from_bucket <> to_bucket),
+    CONSTRAINT the_first_leg_says_what_for CHECK ((leg = 0) = (fingerprint IS NOT NULL))
+) PARTITION BY RANGE (at);
+CREATE INDEX entry_key ON entry (key);
+CREATE INDEX entry_batch ON entry USING brin (batch_id) WITH (pages_per_range = 16, autosummarize = on);
+CREATE TABLE entry_otherwise PARTITION OF entry DEFAULT;
 GRANT SELECT, INSERT ON entry TO app_role;
 
 -- Usage that was refused: kept apart, no sequence taken, so that the decision stays what it was.
 CREATE TABLE rejected_usage (
+    key uuid NOT NULL,
+    fingerprint uuid NOT NULL,
     account_id uuid NOT NULL,
-    key bytea NOT NULL,
-    fingerprint bytea NOT NULL,
     source text NOT NULL,
     event_id text NOT NULL,
     meter text NOT NULL,
@@ -107,20 +176,14 @@ CREATE TABLE rejected_usage (
     required bigint,
     available bigint,
     at timestamptz NOT NULL,
-    PRIMARY KEY (account_id, key, fingerprint)
+    PRIMARY KEY (key, fingerprint)
 );
+CREATE INDEX rejected_usage_of_account ON rejected_usage (account_id, at);
 GRANT SELECT, INSERT ON rejected_usage TO app_role;
 
 -- Accounts whose balance changed and has not been announced; a row per batch, deleted once told.
 CREATE TABLE balance_change (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    account_ids uuid[] NOT NULL
+    account_ids uuid [] NOT NULL
 );
 GRANT SELECT, INSERT, DELETE ON balance_change TO app_role;
-
--- A running sum that passes over what does not fit: a rejected spend takes nothing, a later smaller one may pass.
--- (PL/pgSQL because an SQL function is not inlined into an aggregate and is planned at each call.)
-CREATE FUNCTION take_if_fits(taken bigint, amount bigint, capacity bigint) RETURNS bigint
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
-AS $$ BEGIN RETURN CASE WHEN taken + amount <= capacity THEN taken + amount ELSE taken END; END $$;
-CREATE AGGREGATE greedy_sum(bigint, bigint) (SFUNC = take_if_fits, STYPE = bigint, INITCOND = '0')

@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from libs.chassis import outbox
+from libs.chassis.clock import Clock
 from libs.chassis.errors import InvalidRequestError
 from libs.chassis.pool import Connection, Pool
 from libs.contracts import ids
@@ -12,9 +13,11 @@ from libs.contracts.catalogue import WelcomeBonus
 from libs.contracts.events import CreditsGranted
 from libs.contracts.http.base import Page
 from libs.contracts.http.credits_v1 import Balance, Lot, Transaction
-from services.credits import store
-from services.credits.domain import Cause, Grant, UnknownAccountError, key_of
+from services.credits.domain.errors import UnknownAccountError
+from services.credits.domain.postings import Cause, Grant, Result, key_of
+from services.credits.operations.expiry import settle_due_of
 from services.credits.operations.ledger import Ledger
+from services.credits.store import accounts, books, history
 
 
 async def open_account(
@@ -22,44 +25,51 @@ async def open_account(
 ) -> Balance:
     """Open the account and grant its welcome bonus; a second time changes nothing."""
     async with pool.transaction() as conn:
-        await store.open_accounts(conn, [account], now)
+        await books.open_accounts(conn, [account], now)
         if bonus is not None:
             grant = _welcome(account, bonus)
             at, (result,) = await ledger.apply(conn, [grant])
             if result.outcome == "accepted":
-                await outbox.append(conn, granted(grant, result.sequence or 0, result.available or 0, at), at=at)
-        return await _balance(conn, account, now)
+                await outbox.append(conn, granted(grant, result, at), at=at)
+        return await _balance(conn, account)
 
 
 def _welcome(account: UUID, bonus: WelcomeBonus) -> Grant:
-    cause = Cause("bonus", "welcome", ids.show("account", account), "Welcome bonus")
-    key = key_of("welcome")
-    return Grant(account, key, key_of(str(bonus.credits)), bonus.credits, cause, kind=bonus.kind)
+    return Grant(
+        account=account,
+        key=key_of("welcome", account.hex),
+        fingerprint=key_of(str(bonus.credits)),
+        amount=bonus.credits,
+        cause=Cause("bonus", "welcome", ids.show("account", account), "Welcome bonus"),
+        lot=ids.new_id(),
+        kind=bonus.kind,
+    )
 
 
-def granted(grant: Grant, sequence: int, available: int, at: datetime) -> CreditsGranted:
+def granted(grant: Grant, result: Result, at: datetime) -> CreditsGranted:
     """Tell of a grant."""
     return CreditsGranted(
         account=grant.account,
-        sequence=sequence,
+        sequence=result.sequence,
         occurred_at=at,
         lot=grant.lot,
         kind=grant.kind,
         credits=grant.amount,
-        reason=grant.cause.reference_type,
-        reference=grant.cause.reference_id,
-        available=max(available, 0),
+        reason=grant.cause.reference_type or "",
+        reference=grant.cause.reference_id or "",
+        available=max(result.available, 0),
     )
 
 
-async def balance(pool: Pool, account: UUID, *, now: datetime) -> Balance:
-    """Read a balance. Raises UnknownAccountError."""
+async def balance(pool: Pool, ledger: Ledger, clock: Clock, account: UUID) -> Balance:
+    """Read a balance, once what is due has been posted. Raises UnknownAccountError."""
+    await settle_due_of(pool, ledger, clock, account)
     async with pool.connection() as conn:
-        return await _balance(conn, account, now)
+        return await _balance(conn, account)
 
 
-async def _balance(conn: Connection, account: UUID, now: datetime) -> Balance:
-    found = await store.balance(conn, account, now)
+async def _balance(conn: Connection, account: UUID) -> Balance:
+    found = await accounts.balance(conn, account)
     if found is None:
         raise UnknownAccountError
     return found
@@ -69,7 +79,7 @@ async def lots(pool: Pool, account: UUID, *, limit: int, cursor: str | None) -> 
     """Read a page of an account's lots, newest first."""
     async with pool.connection() as conn:
         before = _read_cursor(cursor)
-        found = await store.lots(conn, account, before=UUID(before) if before else None, limit=limit + 1)
+        found = await history.lots(conn, account, before=UUID(before) if before else None, limit=limit + 1)
     return Page(data=found[:limit], next_cursor=_cursor(str(found[limit - 1].id)) if len(found) > limit else None)
 
 
@@ -77,7 +87,7 @@ async def transactions(pool: Pool, account: UUID, *, limit: int, cursor: str | N
     """Read a page of what moved an account's balance, newest first."""
     async with pool.connection() as conn:
         before = _read_cursor(cursor)
-        found = await store.transactions(conn, account, before=int(before) if before else None, limit=limit + 1)
+        found = await history.transactions(conn, account, before=int(before) if before else None, limit=limit + 1)
     more = len(found) > limit
     return Page(data=found[:limit], next_cursor=_cursor(str(found[limit - 1].sequence)) if more else None)
 

@@ -4,7 +4,7 @@ from libs.chassis.broker.producer import Message, Producer
 from libs.chassis.clock import Clock
 from libs.chassis.pool import Pool
 from libs.contracts.events import BalanceChanged
-from services.credits import store
+from services.credits.store import accounts, announcements
 
 _CHANGES_A_PASS = 1000
 
@@ -15,15 +15,15 @@ async def announce_balances(pool: Pool, producer: Producer, clock: Clock) -> int
     What is told twice, because we died in between, carries the same sequence and harms nobody.
     """
     async with pool.connection() as conn:
-        changes, accounts = await store.unannounced(conn, _CHANGES_A_PASS)
-        balances = await store.balances(conn, accounts)
+        changes, changed = await announcements.unannounced(conn, _CHANGES_A_PASS)
+        balances = await accounts.balances(conn, changed)
     if not changes:
         return 0
     at = clock.now()
     topic = BalanceChanged.topic.name
     await producer.publish((topic, _message(balance.event(at), clock)) for balance in balances)
     async with pool.connection() as conn:
-        await store.forget_changes(conn, changes)
+        await announcements.forget_changes(conn, changes)
     return len(balances)
 
 

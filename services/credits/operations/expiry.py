@@ -1,22 +1,29 @@
-"""Expiry: what has expired is written off once, by whoever comes first: a posting of its account, or this."""
+"""Expiry: what is due is posted once, by whoever comes first: a posting of its account, a reader, or this."""
+
+from uuid import UUID
 
 from libs.chassis.clock import Clock
 from libs.chassis.pool import Pool
-from services.credits import store
+from services.credits.operations.ledger import Ledger
+from services.credits.store import accounts
 
 _ACCOUNTS_A_PASS = 500
 
 
-async def expire_lots(pool: Pool, clock: Clock) -> int:
-    """Write off expired lots of some accounts; returns how many accounts that was."""
+async def settle_due(pool: Pool, ledger: Ledger, clock: Clock) -> int:
+    """Write off expired lots and free expired holds of some accounts; returns how many accounts that was."""
     async with pool.connection() as conn:
-        accounts = await store.accounts_with_expired_lots(conn, clock.now(), _ACCOUNTS_A_PASS)
-    if not accounts:
-        return 0
-    async with pool.transaction() as conn:
-        latest = await store.lock_accounts(conn, sorted(accounts))
-        at = max(clock.now(), latest) if latest else clock.now()
-        changed = await store.expire(conn, accounts, at)
-        if changed:
-            await store.note_changes(conn, sorted(changed))
-    return len(changed)
+        due = await accounts.due_accounts(conn, clock.now(), _ACCOUNTS_A_PASS)
+    if due:
+        async with pool.transaction() as conn:
+            await ledger.apply(conn, [], due=due)
+    return len(due)
+
+
+async def settle_due_of(pool: Pool, ledger: Ledger, clock: Clock, account: UUID) -> None:
+    """Post what is due in one account, so that it can be read as it is."""
+    async with pool.connection() as conn:
+        due = await accounts.is_due(conn, account, clock.now())
+    if due:
+        async with pool.transaction() as conn:
+            await ledger.apply(conn, [], due=[account])

@@ -8,16 +8,8 @@ from libs.chassis.pool import Pool
 from libs.contracts import ids
 from libs.contracts.events import CreditsTakenBack, PaymentRefunded, PaymentSucceeded
 from libs.contracts.events.base import Event
-from services.credits.domain import (
-    Cause,
-    Grant,
-    LotMissingError,
-    Posting,
-    ReferenceReusedError,
-    Result,
-    TakeBack,
-    key_of,
-)
+from services.credits.domain.errors import LotMissingError, ReferenceReusedError
+from services.credits.domain.postings import Cause, Grant, Posting, Result, TakeBack, Type, key_of
 from services.credits.operations.accounts import granted
 from services.credits.operations.ledger import Ledger
 
@@ -51,11 +43,12 @@ def _grants(event: PaymentSucceeded) -> list[Grant]:
     costs = _shares(event.paid.amount_minor, [lot.credits for lot in event.lots])
     return [
         Grant(
-            event.account,
-            key_of("grant", lot.kind, reference),
-            key_of(str(lot.credits), event.paid.currency, str(event.paid.amount_minor)),
-            lot.credits,
-            Cause(_TYPES.get(lot.kind, "bonus"), "purchase", reference, event.description),
+            account=event.account,
+            key=key_of("grant", event.account.hex, lot.kind, reference),
+            fingerprint=key_of(str(lot.credits), event.paid.currency, str(event.paid.amount_minor)),
+            amount=lot.credits,
+            cause=Cause(_TYPES.get(lot.kind, "bonus"), "purchase", reference, event.description),
+            lot=ids.new_id(),
             kind=lot.kind,
             expires_at=lot.expires_at,
             cost_minor=cost,
@@ -65,7 +58,7 @@ def _grants(event: PaymentSucceeded) -> list[Grant]:
     ]
 
 
-_TYPES = {"purchased": "purchase", "membership": "membership"}
+_TYPES: dict[str, Type] = {"purchased": "purchase", "membership": "membership"}
 
 
 def _shares(amount: int, weights: Sequence[int]) -> list[int]:
@@ -84,11 +77,11 @@ def _take_backs(event: PaymentRefunded) -> list[TakeBack]:
     reference = ids.show("purchase", event.purchase)
     return [
         TakeBack(
-            event.account,
-            key_of("take_back", lot.kind, reference, str(event.revision)),
-            key_of(str(lot.credits)),
-            lot.credits,
-            Cause("payment_refund", "purchase", reference, event.description),
+            account=event.account,
+            key=key_of("take_back", event.account.hex, lot.kind, reference, str(event.revision)),
+            fingerprint=key_of(str(lot.credits)),
+            amount=lot.credits,
+            cause=Cause("payment_refund", "purchase", reference, event.description),
             kind=lot.kind,
             revision=event.revision,
         )
@@ -109,15 +102,15 @@ def _tell(result: Result, at: datetime) -> list[Event]:
         return []
     posting = result.posting
     if isinstance(posting, Grant):
-        return [granted(posting, result.sequence or 0, result.available or 0, at)]
+        return [granted(posting, result, at)]
     return [
         CreditsTakenBack(
             account=posting.account,
-            sequence=result.sequence or 0,
+            sequence=result.sequence,
             occurred_at=at,
             credits=result.credits,
-            debt=result.debt,
-            reference=posting.cause.reference_id,
-            available=max(result.available or 0, 0),
+            debt=result.debt_made,
+            reference=posting.cause.reference_id or "",
+            available=max(result.available, 0),
         )
     ]

@@ -1,24 +1,22 @@
 """Usage: rate what services report, burn it, reject what cannot be covered. The decision on an event is made once."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from libs.chassis import failpoints, outbox
 from libs.chassis.errors import DomainError
 from libs.chassis.pool import Connection, Pool
-from libs.contracts import ids
 from libs.contracts.catalogue import PriceBook
 from libs.contracts.credits import format_credits
-from libs.contracts.envelope import CloudEvent
-from libs.contracts.errors import INVALID_REQUEST, MALFORMED_EVENT, ErrorCode
+from libs.contracts.errors import INVALID_REQUEST, ErrorCode
 from libs.contracts.events import UsageRejected
-from libs.contracts.events.usage_v1 import UsageData
-from services.credits import store
-from services.credits.domain import REFUSALS, Cause, Result, Spend, key_of, rate
+from services.credits.domain.postings import REFUSALS, Cause, Result, Usage
+from services.credits.domain.rating import rate
+from services.credits.domain.usage_events import UsageEvent
 from services.credits.operations.ledger import Ledger
+from services.credits.operations.reading import REMEMBERED
+from services.credits.store import accounts, usage
 
 OLDEST = timedelta(days=35)
 NEWEST = timedelta(hours=1)
@@ -26,106 +24,79 @@ NEWEST = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """A usage event whose envelope could be read: which account, which deduplication key, what it says."""
-
-    account: UUID
-    key: bytes
-    fingerprint: bytes
-    event: CloudEvent
-
-
-@dataclass(frozen=True, slots=True)
 class Refusal:
     """A usage that burns nothing, and why."""
 
-    usage: Usage
+    event: UsageEvent
     code: ErrorCode
     detail: str
     required: int | None = None
     available: int | None = None
 
 
-class MalformedEventError(DomainError):
-    """This is not a usage event."""
-
-    code = MALFORMED_EVENT
-
-
-def read(payload: bytes) -> Usage:
-    """Read a record's envelope. Raises MalformedEventError: it cannot even be said whom it is about."""
-    try:
-        event = CloudEvent.decode(payload)
-        account = ids.read("account", event.subject or "")
-    except ValueError as error:
-        raise MalformedEventError(f"not a usage event: {error}") from error
-    # not its time: a service that reports again what it reported already may well date it anew
-    said = event.model_dump_json(include={"type", "subject", "data"}).encode()
-    return Usage(account, key_of("usage", event.source, event.id), hashlib.sha256(said).digest()[:16], event)
-
-
 async def burn(
-    pool: Pool, ledger: Ledger, book: PriceBook, usages: Sequence[Usage], *, now: datetime
+    pool: Pool, ledger: Ledger, book: PriceBook, events: Sequence[UsageEvent], *, now: datetime
 ) -> tuple[list[Result], list[Refusal]]:
     """Rate and burn a batch in one transaction; what is refused is kept, and told with an event.
 
     A repeated event changes nothing, whether it was burnt or refused before.
     """
-    rated = [_rate(book, usage, now) for usage in usages]
-    spends = {spend.id: usage for spend, usage in zip(rated, usages, strict=True) if isinstance(spend, Spend)}
+    postings: list[Usage] = []
+    rated: list[UsageEvent] = []
+    refusals: list[Refusal] = []
+    for event in events:
+        found = _rate(book, event, now)
+        if isinstance(found, Refusal):
+            refusals.append(found)
+        else:
+            postings.append(found)
+            rated.append(event)
     async with pool.transaction() as conn:
-        at, results = await ledger.apply(conn, [spend for spend in rated if isinstance(spend, Spend)])
-        refusals = [r for r in rated if isinstance(r, Refusal)]
-        refusals += [_refusal(spends[r.posting.id], r) for r in results if r.outcome in REFUSALS]
+        at, results = await ledger.apply(conn, postings)
+        refusals += [
+            _refusal(event, result) for event, result in zip(rated, results, strict=True) if result.outcome in REFUSALS
+        ]
         await _record(conn, refusals, at)
         failpoints.reach("credits.burn.before_commit")
     failpoints.reach("credits.burn.after_commit")
     return results, refusals
 
 
-def _rate(book: PriceBook, usage: Usage, now: datetime) -> Spend | Refusal:
-    event = usage.event
-    try:
-        data = UsageData.model_validate(event.data)
-    except ValueError as error:
-        return Refusal(usage, INVALID_REQUEST, f"the event's data cannot be read: {error}"[:1000])
+def _rate(book: PriceBook, event: UsageEvent, now: datetime) -> Usage | Refusal:
+    if event.problem is not None:
+        return Refusal(event, INVALID_REQUEST, event.problem)
     if event.time is not None and not now - OLDEST <= event.time <= now + NEWEST:
-        return Refusal(usage, INVALID_REQUEST, "the event's time lies too far in the past or the future")
+        return Refusal(event, INVALID_REQUEST, "the event's time lies too far in the past or the future")
     try:
-        rating = rate(book, event.type, data)
+        credits, version = rate(book, event.meter, event.quantity, event.properties)
     except DomainError as error:
-        return Refusal(usage, error.code, error.detail)
-    details = {"source": event.source, "event_id": event.id, "quantity": str(data.quantity), **data.properties}
-    cause = Cause("usage", "meter", event.type, _describe(event.type, data), details, rating.price_version)
-    return Spend(usage.account, usage.key, usage.fingerprint, rating.credits, cause)
+        return Refusal(event, error.code, error.detail)
+    cause = Cause("usage", None, event.meter, None, event.details(), version)
+    return Usage(account=event.account, key=event.key, fingerprint=event.fingerprint, amount=credits, cause=cause)
 
 
-def _describe(meter: str, data: UsageData) -> str:
-    return f"{data.quantity.normalize():f} x {meter}"
-
-
-def _refusal(usage: Usage, result: Result) -> Refusal:
+def _refusal(event: UsageEvent, result: Result) -> Refusal:
     code, detail = REFUSALS[result.outcome]
     if result.outcome == "insufficient":
-        have = format_credits(result.available or 0)
+        have = format_credits(max(result.available, 0))
         detail = f"This costs {format_credits(result.posting.amount)} credits, {have} are available."
-    return Refusal(usage, code, detail, result.posting.amount, result.available)
+    return Refusal(event, code, detail, result.posting.amount, max(result.available, 0))
 
 
 async def _record(conn: Connection, refusals: Sequence[Refusal], at: datetime) -> None:
     """Keep refusals, each once, and tell of those that are new."""
     if not refusals:
         return
-    fresh = await store.keep_refusals(conn, [_row(refusal) for refusal in refusals], at)
-    sequences = await store.sequences(conn, [refusal.usage.account for refusal in refusals])
+    fresh = await usage.keep_refusals(conn, [_row(refusal) for refusal in refusals], at=at, since=at - REMEMBERED)
+    sequences = await accounts.sequences(conn, [refusal.event.account for refusal in refusals])
     told = [
         UsageRejected(
-            account=refusal.usage.account,
-            sequence=sequences.get(refusal.usage.account, 0),
+            account=refusal.event.account,
+            sequence=sequences.get(refusal.event.account, 0),
             occurred_at=at,
-            usage_source=refusal.usage.event.source,
-            usage_id=refusal.usage.event.id,
-            meter=refusal.usage.event.type,
+            usage_source=refusal.event.source,
+            usage_id=refusal.event.id,
+            meter=refusal.event.meter,
             code=refusal.code.code,
             detail=refusal.detail,
             required=refusal.required,
@@ -137,16 +108,16 @@ async def _record(conn: Connection, refusals: Sequence[Refusal], at: datetime) -
     await outbox.append(conn, *told, at=at)
 
 
-def _row(refusal: Refusal) -> store.RefusedUsage:
-    event = refusal.usage.event
-    return store.RefusedUsage(
-        refusal.usage.account,
-        refusal.usage.key,
-        refusal.usage.fingerprint,
+def _row(refusal: Refusal) -> usage.RefusedUsage:
+    event = refusal.event
+    return usage.RefusedUsage(
+        event.account,
+        event.key,
+        event.fingerprint,
         event.source,
         event.id,
-        event.type,
-        event.model_dump(mode="json"),
+        event.meter,
+        event.payload.decode(),
         refusal.code.code,
         refusal.detail,
         refusal.required,

@@ -1,14 +1,14 @@
 -- What must hold in the ledger at any moment. Each query returns no row when it does; `scrip verify` runs them all.
 
 -- name: I2 every account's balance is the sum of its entries
-SELECT c.id AS account, c.available, e.available AS by_entries, c.debt, e.debt AS debt_by_entries
+SELECT c.id AS account, c.available, e.available AS by_entries, c.held, e.held AS held_by_entries, c.debt, e.debt AS owed
 FROM account AS c
 LEFT JOIN (
     SELECT
         account_id,
-        sum(CASE 'available' WHEN to_bucket THEN amount WHEN from_bucket THEN -amount ELSE 0 END) AS available,
-        sum(CASE 'held' WHEN to_bucket THEN amount WHEN from_bucket THEN -amount ELSE 0 END) AS held,
-        sum(CASE 'debt' WHEN from_bucket THEN amount WHEN to_bucket THEN -amount ELSE 0 END) AS debt
+        sum(CASE 'available'::bucket WHEN to_bucket THEN amount WHEN from_bucket THEN -amount ELSE 0 END) AS available,
+        sum(CASE 'held'::bucket WHEN to_bucket THEN amount WHEN from_bucket THEN -amount ELSE 0 END) AS held,
+        sum(CASE 'debt'::bucket WHEN from_bucket THEN amount WHEN to_bucket THEN -amount ELSE 0 END) AS debt
     FROM entry
     GROUP BY account_id
 ) AS e ON e.account_id = c.id
@@ -17,10 +17,10 @@ WHERE
 
 -- name: I2 every lot's remainder is the sum of its entries
 SELECT l.id AS lot, l.remaining, e.remaining AS by_entries
-FROM lot AS l
+FROM lot_now AS l
 LEFT JOIN (
     SELECT
-        lot_id, sum(CASE 'available' WHEN to_bucket THEN amount WHEN from_bucket THEN -amount ELSE 0 END) AS remaining
+        lot_id, sum(CASE 'available'::bucket WHEN to_bucket THEN amount WHEN from_bucket THEN -amount ELSE 0 END) AS remaining
     FROM entry
     WHERE lot_id IS NOT NULL
     GROUP BY lot_id
@@ -30,8 +30,53 @@ WHERE l.remaining <> coalesce(e.remaining, 0);
 -- name: I2 what is available is what remains in open lots less the overdraft
 SELECT c.id AS account, c.available, coalesce(l.remaining, 0) AS in_lots
 FROM account AS c
-LEFT JOIN (SELECT account_id, sum(remaining) AS remaining FROM lot GROUP BY account_id) AS l ON l.account_id = c.id
+LEFT JOIN (SELECT account_id, sum(remaining) AS remaining FROM lot_now GROUP BY account_id) AS l ON l.account_id = c.id
 WHERE greatest(c.available, 0) <> coalesce(l.remaining, 0);
+
+-- name: the head of every account is an open lot of its own, and there is one wherever something remains
+SELECT c.id AS account, c.head_lot, c.head_remaining, c.available
+FROM account AS c
+LEFT JOIN lot AS l ON l.id = c.head_lot AND l.account_id = c.id AND l.open AND l.remaining >= c.head_remaining
+WHERE (c.head_lot IS NOT NULL AND l.id IS NULL) OR (c.head_lot IS NULL AND c.available > 0);
+
+-- name: what an account holds is what its pending holds still reserve
+SELECT c.id AS account, c.held, coalesce(h.left_over, 0) AS in_holds
+FROM account AS c
+LEFT JOIN (
+    SELECT h.account_id, sum((part ->> 'left')::bigint) AS left_over
+    FROM hold AS h CROSS JOIN LATERAL jsonb_array_elements(h.parts) AS part
+    WHERE h.state = 'pending'
+    GROUP BY h.account_id
+) AS h ON h.account_id = c.id
+WHERE c.held <> coalesce(h.left_over, 0);
+
+-- name: a settled hold reserves nothing, and a hold's parts are what it reserved
+SELECT h.id AS hold, h.state, h.reserved, p.reserved AS in_parts, p.left_over
+FROM hold AS h
+CROSS JOIN LATERAL (
+    SELECT sum((part ->> 'reserved')::bigint) AS reserved, sum((part ->> 'left')::bigint) AS left_over
+    FROM jsonb_array_elements(h.parts) AS part
+) AS p
+WHERE h.reserved <> p.reserved OR (h.state <> 'pending' AND p.left_over <> 0);
+
+-- name: nothing is due before an account expects it
+SELECT c.id AS account, c.next_due, d.due
+FROM account AS c
+INNER JOIN (
+    SELECT account_id, min(expires_at) AS due
+    FROM (
+        SELECT account_id, expires_at FROM lot WHERE open AND expires_at IS NOT NULL
+        UNION ALL
+        SELECT account_id, expires_at FROM hold WHERE state = 'pending'
+    ) AS expiring
+    GROUP BY account_id
+) AS d ON d.account_id = c.id
+WHERE c.next_due IS NULL OR c.next_due > d.due;
+
+-- name: what came in is what is left, is held, or went out
+SELECT id AS account, earned, purchased, spent, expired, refunded, available, held, debt
+FROM account
+WHERE earned + purchased - spent - expired - refunded <> available + held - debt;
 
 -- name: I4 no prefix of an account's entries leaves less than nothing without an overdraft to cover it
 SELECT e.account_id AS account, e.sequence, e.available_after
@@ -39,67 +84,88 @@ FROM entry AS e
 INNER JOIN account AS c ON c.id = e.account_id
 WHERE e.available_after < 0 AND c.overdraft_limit = 0;
 
--- name: I2 each entry's balance follows from the one before
-SELECT account_id AS account, sequence, leg, available_after, expected
+-- name: I2 each entry's balances follow from the ones before
+SELECT account_id AS account, sequence, leg, available_after, available, held_after, held, debt_after, debt
 FROM (
     SELECT
-        account_id, sequence, leg, available_after,
-        sum(CASE 'available' WHEN to_bucket THEN amount WHEN from_bucket THEN -amount ELSE 0 END)
-            OVER (PARTITION BY account_id ORDER BY sequence, leg) AS expected
+        account_id, sequence, leg, available_after, held_after, debt_after,
+        sum(CASE 'available'::bucket WHEN to_bucket THEN amount WHEN from_bucket THEN -amount ELSE 0 END) OVER w AS available,
+        sum(CASE 'held'::bucket WHEN to_bucket THEN amount WHEN from_bucket THEN -amount ELSE 0 END) OVER w AS held,
+        sum(CASE 'debt'::bucket WHEN from_bucket THEN amount WHEN to_bucket THEN -amount ELSE 0 END) OVER w AS debt
     FROM entry
+    WINDOW w AS (PARTITION BY account_id ORDER BY sequence, leg)
 ) AS chained
-WHERE available_after <> expected;
+WHERE (available_after, held_after, debt_after) IS DISTINCT FROM (available, held, debt);
 
--- name: every account's sequence counts its postings without a gap
-SELECT c.id AS account, c.sequence, count(p.sequence) AS postings, max(p.sequence) AS last
+-- name: every account's sequence counts its postings without a gap, in the order of time
+SELECT c.id AS account, c.sequence, p.postings, p.last, p.late
 FROM account AS c
-LEFT JOIN posting AS p ON p.account_id = c.id
-GROUP BY c.id
-HAVING c.sequence <> count(p.sequence) OR c.sequence <> coalesce(max(p.sequence), 0);
-
--- name: every posting moves in its entries what it says
-SELECT p.account_id AS account, p.sequence, p.type, p.credits, e.moved
-FROM posting AS p
 LEFT JOIN (
-    SELECT
-        account_id, sequence,
-        sum(CASE
-            WHEN from_bucket = 'overdraft' OR to_bucket = 'overdraft' THEN 0
-            WHEN from_bucket = 'available' AND to_bucket = 'debt' THEN 0
-            WHEN to_bucket = 'available' THEN amount
-            ELSE -amount
-        END) AS moved
-    FROM entry
-    GROUP BY account_id, sequence
-) AS e ON e.account_id = p.account_id AND e.sequence = p.sequence
-WHERE p.credits <> coalesce(e.moved, 0);
+    SELECT account_id, count(*) AS postings, max(sequence) AS last, count(*) FILTER (WHERE at < before) AS late
+    FROM (
+        SELECT account_id, sequence, at, lag(at) OVER (PARTITION BY account_id ORDER BY sequence) AS before
+        FROM entry
+        WHERE leg = 0
+    ) AS postings
+    GROUP BY account_id
+) AS p ON p.account_id = c.id
+WHERE
+    (c.sequence, c.sequence, 0)
+    IS DISTINCT FROM (coalesce(p.postings, 0), coalesce(p.last, 0), coalesce(p.late, 0));
 
--- name: every entry belongs to a posting
-SELECT e.account_id AS account, e.sequence
-FROM entry AS e
-LEFT JOIN posting AS p ON p.account_id = e.account_id AND p.sequence = e.sequence
-WHERE p.account_id IS NULL;
+-- name: every entry follows the one before it in its posting
+SELECT account_id AS account, sequence, count(*) AS legs, max(leg) AS last
+FROM entry
+GROUP BY account_id, sequence
+HAVING count(*) <> max(leg) + 1 OR min(leg) <> 0;
 
--- name: I13 nothing was spent from a lot at or after its expiry
+-- name: a key is posted once
+SELECT key, count(*) AS postings
+FROM entry
+WHERE leg = 0
+GROUP BY key, account_id
+HAVING count(*) > 1;
+
+-- name: every batch has the entries it says
+SELECT b.id AS batch, b.entries, e.entries AS found
+FROM batch AS b
+FULL JOIN (SELECT batch_id, count(*) AS entries FROM entry GROUP BY batch_id) AS e ON e.batch_id = b.id
+WHERE b.entries IS DISTINCT FROM e.entries AND coalesce(b.entries, 0) <> coalesce(e.entries, 0);
+
+-- name: I13 nothing was spent from a lot at or after its expiry, but by who had reserved it
 SELECT e.account_id AS account, e.lot_id AS lot, e.at, l.expires_at
 FROM entry AS e
 INNER JOIN lot AS l ON l.id = e.lot_id
-WHERE e.to_bucket = 'revenue' AND e.at >= l.expires_at;
+WHERE e.from_bucket = 'available' AND e.to_bucket IN ('revenue', 'held', 'transit') AND e.at >= l.expires_at;
 
--- name: I13 every lot's grant is spent, expired, taken back, or remains
-SELECT l.id AS lot, l.granted, l.remaining, e.gone
-FROM lot AS l
-LEFT JOIN (
+-- name: I13 every lot's grant is spent, held, expired, taken back, or remains
+SELECT l.id AS lot, l.granted, e.brought, l.remaining, e.gone
+FROM lot_now AS l
+INNER JOIN (
     SELECT
         lot_id,
-        sum(CASE WHEN from_bucket = 'available' THEN amount ELSE 0 END)
-        - sum(CASE WHEN to_bucket = 'available' THEN amount ELSE 0 END)
-        + min(CASE WHEN leg = 0 AND to_bucket = 'available' THEN amount END) AS gone
-    FROM entry
-    WHERE lot_id IS NOT NULL
+        min(amount) FILTER (WHERE first) AS brought,
+        coalesce(sum(CASE
+            WHEN from_bucket = 'available' THEN amount WHEN to_bucket = 'available' AND NOT first THEN -amount ELSE 0
+        END), 0) AS gone
+    FROM (
+        SELECT
+            lot_id, from_bucket, to_bucket, amount,
+            to_bucket = 'available' AND row_number() OVER (PARTITION BY lot_id ORDER BY sequence, leg) = 1 AS first
+        FROM entry
+        WHERE lot_id IS NOT NULL
+    ) AS moved
     GROUP BY lot_id
 ) AS e ON e.lot_id = l.id
-WHERE l.granted <> l.remaining + coalesce(e.gone, 0);
+WHERE l.granted <> e.brought OR l.granted <> l.remaining + e.gone;
+
+-- name: a charge gave back no more than it burnt, and as much as it says
+SELECT c.id AS charge, c.amount, c.refunded, e.burnt
+FROM charge AS c
+LEFT JOIN (
+    SELECT key, sum(amount) AS burnt FROM entry WHERE type = 'charge' GROUP BY key
+) AS e ON e.key = c.id
+WHERE c.amount <> coalesce(e.burnt, 0) OR c.refunded > c.amount;
 
 -- name: I3 one purchase funds at most one lot of a kind
 SELECT kind, reference_type, reference_id, count(*) AS lots
@@ -107,7 +173,13 @@ FROM lot
 GROUP BY kind, reference_type, reference_id
 HAVING count(*) > 1;
 
+-- name: what is in transit arrives
+SELECT sum(CASE WHEN to_bucket = 'transit' THEN amount ELSE -amount END) AS lost
+FROM entry
+WHERE from_bucket = 'transit' OR to_bucket = 'transit'
+HAVING sum(CASE WHEN to_bucket = 'transit' THEN amount ELSE -amount END) <> 0;
+
 -- name: a usage is either charged or rejected
 SELECT r.account_id AS account, r.source, r.event_id
 FROM rejected_usage AS r
-INNER JOIN posting AS p ON p.account_id = r.account_id AND p.key = r.key AND p.fingerprint = r.fingerprint
+INNER JOIN entry AS e ON e.key = r.key AND e.fingerprint = r.fingerprint;

@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 
 from libs.contracts import ids
-from services.credits.domain import LotMissingError, ReferenceReusedError
+from services.credits.domain.errors import LotMissingError, ReferenceReusedError
 from services.credits.operations import accounts
 from tests.support.ledger import Credits, paid, refunded, used
 

@@ -6,7 +6,7 @@ import pytest
 from libs.contracts import ids
 from libs.contracts.envelope import CloudEvent
 from libs.contracts.events import UsageRejected
-from services.credits.operations.usage import MalformedEventError, read
+from services.credits.domain.usage_events import MalformedEventError, read
 from tests.support.ledger import CATALOGUE, Credits, used
 
 

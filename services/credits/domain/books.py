@@ -1,0 +1,185 @@
+"""The books as a batch sees them: what it may touch is in memory, and locked; what is decided here is what is written.
+
+Postings are accepted or refused one after the other, in arrival order. Each accepted one becomes entries: amounts that
+move from one bucket to another, lot by lot, with the balances after each.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from services.credits.domain.accounts import Account, BurntCharge, HeldCredits, Lot
+from services.credits.domain.postings import Outcome, Posting, Result
+
+Entry = tuple[object, ...]
+"""A row of the journal, in the order of the columns that `store.entries` writes."""
+
+AVAILABLE, HELD, OVERDRAFT, DEBT = "available", "held", "overdraft", "debt"
+REVENUE, BREAKAGE, TRANSIT, STRIPE, PROMOTION = "revenue", "breakage", "transit", "stripe", "promotion"
+
+
+class Known(NamedTuple):
+    """A posting under the same key that was accepted before: its content, and the balances after it."""
+
+    fingerprint: UUID
+    sequence: int
+    available: int
+    held: int
+    debt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a deployment has chosen."""
+
+    fifo: bool = False
+    """Burn by age alone."""
+    capture_above_hold: bool = False
+    """A capture may burn more than its hold has reserved, of what is available."""
+
+
+class Books:
+    """Accounts, lots, holds and charges of one batch, by their ids, and the entries it makes."""
+
+    def __init__(self, accounts: dict[UUID, Account], *, at: datetime, rules: Rules) -> None:
+        self.accounts = accounts
+        self.at = at
+        self.rules = rules
+        self.due: list[UUID] = []
+        self.known: dict[UUID, Known] = {}
+        self.refused_usage: dict[UUID, set[UUID]] = {}
+        self.funded: dict[tuple[str, str, str], Lot] = {}
+        self.charged: dict[tuple[UUID, str, str], BurntCharge] = {}
+        self.lots: dict[UUID, Lot] = {}
+        self.holds: dict[UUID, HeldCredits] = {}
+        self.charges: dict[UUID, BurntCharge] = {}
+        self.entries: list[Entry] = []
+        self._posting: Posting
+        self._leg = 0
+
+    # What decisions are made of
+
+    def begin(self, account: Account, posting: Posting) -> None:
+        """Accept a posting: what moves from now on is its doing."""
+        account.sequence += 1
+        account.changed = True
+        self._posting, self._leg = posting, 0
+
+    def move(self, account: Account, lot: UUID | None, source: str, target: str, amount: int) -> None:
+        """Write an entry; the account's balances are already as they are after it."""
+        posting = self._posting
+        cause = posting.cause
+        first: Entry = _LATER_LEG
+        if self._leg == 0:
+            first = (
+                posting.fingerprint,
+                cause.reference_type,
+                cause.reference_id,
+                cause.description,
+                cause.details,
+                cause.price_version,
+            )
+        self.entries.append(
+            (
+                account.id,
+                account.sequence,
+                self._leg,
+                cause.type,
+                source,
+                target,
+                lot,
+                amount,
+                account.available,
+                account.held,
+                account.debt,
+                posting.key,
+                *first,
+            )
+        )
+        self._leg += 1
+
+    def remember(self, posting: Posting, result: Result) -> None:
+        """Know a posting of this batch, should it be repeated in it."""
+        self.known[posting.key] = Known(
+            posting.fingerprint, result.sequence, result.available, result.held, result.debt
+        )
+
+    def burn(self, account: Account, amount: int, target: str) -> list[tuple[Lot | None, int]]:
+        """Move available credits away, lot by lot in burn order; what no lot covers is overdraft, a leg without one."""
+        parts: list[tuple[Lot | None, int]] = []
+        left = amount
+        for lot in account.lots:
+            if left and lot.remaining:
+                taken = min(left, lot.remaining)
+                lot.remaining -= taken
+                lot.changed = True
+                left -= taken
+                parts.append((lot, taken))
+        if left or not parts:
+            parts.append((None, left))
+        for part, taken in parts:
+            account.available -= taken
+            if target == HELD:
+                account.held += taken
+            self.move(account, part.id if part else None, AVAILABLE, target, taken)
+        return parts
+
+    def bring(self, account: Account, lot: Lot, amount: int, source: str) -> int:
+        """Move credits into a lot: they repay overdraft, then debt. Answers what is left to be spent."""
+        overdraft = min(amount, max(-account.available, 0))
+        debt = min(amount - overdraft, account.debt)
+        account.available += amount
+        self.move(account, lot.id, source, AVAILABLE, amount)
+        if overdraft:
+            account.available -= overdraft
+            self.move(account, lot.id, AVAILABLE, OVERDRAFT, overdraft)
+            account.available += overdraft
+            self.move(account, None, OVERDRAFT, AVAILABLE, overdraft)
+        if debt:
+            account.available -= debt
+            account.debt -= debt
+            self.move(account, lot.id, AVAILABLE, DEBT, debt)
+        lot.remaining += amount - overdraft - debt
+        lot.changed = True
+        return amount - overdraft - debt
+
+    def open_lot(self, account: Account, lot: Lot) -> None:
+        """Add a new lot, still empty, to the account."""
+        lot.account, lot.granted_at, lot.new = account.id, self.at, True
+        self.lots[lot.id] = lot
+        self.funded[lot.kind, lot.reference_type, lot.reference_id] = lot
+        account.lots.append(lot)
+        account.sort(fifo=self.rules.fifo)
+        account.due_by(lot.expires_at)
+
+    # What decisions answer
+
+    def accepted(self, account: Account, posting: Posting, *, credits: int = 0, debt_made: int = 0) -> Result:
+        """Answer that the posting begun last is done."""
+        return Result(
+            posting,
+            "accepted",
+            account.sequence,
+            account.available,
+            account.held,
+            account.debt,
+            credits,
+            debt_made,
+        )
+
+    def refused(self, account: Account, posting: Posting, outcome: Outcome) -> Result:
+        """Answer that nothing happened, and what there is."""
+        return Result(posting, outcome, account.sequence, account.available, account.held, account.debt)
+
+
+_LATER_LEG = (None, None, None, None, None, None)
+
+
+def why_not(account: Account, amount: int, room: int) -> Outcome | None:
+    """Tell why an account cannot spend or reserve an amount for which there is so much room; None if it can."""
+    if account.state != "open":
+        return "not_open"
+    if account.debt > 0:
+        return "in_debt"
+    return "insufficient" if amount > room else None

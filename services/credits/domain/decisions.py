@@ -1,0 +1,84 @@
+"""Which rule decides which posting; what came before under the same key is answered as it was then."""
+
+from collections.abc import Callable
+from typing import Any
+
+from services.credits.domain import funding, holding, spending
+from services.credits.domain.accounts import Account, HeldCredits, Lot
+from services.credits.domain.books import Books
+from services.credits.domain.postings import (
+    Capture,
+    Cause,
+    Charge,
+    ChargeRefund,
+    Extend,
+    Grant,
+    Hold,
+    Posting,
+    Release,
+    Result,
+    Spend,
+    TakeBack,
+    Transfer,
+    Usage,
+    key_of,
+)
+
+_RULES: dict[type[Posting], Callable[[Books, Account, Any], Result]] = {
+    Spend: spending.spend,
+    Usage: spending.spend,
+    Charge: spending.charge,
+    ChargeRefund: spending.refund_charge,
+    Transfer: spending.transfer,
+    Hold: holding.hold,
+    Capture: holding.capture,
+    Release: holding.release,
+    Extend: holding.extend,
+    Grant: funding.grant,
+    TakeBack: funding.take_back,
+}
+
+
+def decide(books: Books, posting: Posting) -> Result:
+    """Accept or refuse a posting against the books as they are now; a repeated one changes nothing."""
+    if before := books.known.get(posting.key):
+        same = before.fingerprint == posting.fingerprint
+        return Result(posting, "duplicate" if same else "conflict", *before[1:])
+    if refused := books.refused_usage.get(posting.key):
+        return Result(posting, "duplicate_rejected" if posting.fingerprint in refused else "conflict")
+    account = books.accounts.get(posting.account)
+    rule = _RULES[type(posting)]
+    result = rule(books, account, posting) if account is not None else Result(posting, "unknown_account")
+    if result.outcome == "accepted":
+        books.remember(posting, result)
+    elif isinstance(posting, Usage):
+        books.refused_usage.setdefault(posting.key, set()).add(posting.fingerprint)
+    return result
+
+
+def settle_what_is_due(books: Books) -> list[Result]:
+    """Free holds and write off lots whose instant has come, in the accounts whose lots were read."""
+    if not books.due:
+        return []
+    holds = [hold for hold in books.holds.values() if hold.state == "pending" and hold.expires_at <= books.at]
+    results = [_free(books, hold) for hold in sorted(holds, key=lambda hold: (hold.expires_at, hold.id.bytes))]
+    for account in (books.accounts[id] for id in books.due):
+        gone = [lot for lot in account.lots if lot.remaining and lot.expired(books.at)]
+        results += [_write_off(books, account, lot) for lot in gone]
+    return results
+
+
+def _free(books: Books, hold: HeldCredits) -> Result:
+    account = books.accounts[hold.account]
+    cause = Cause("release", "hold", str(hold.id), "Hold expired")
+    return holding.free(books, account, hold, _own(account, "free", hold.id.hex, cause), "expired")
+
+
+def _write_off(books: Books, account: Account, lot: Lot) -> Result:
+    cause = Cause("expiry", "lot", str(lot.id), "Credits expired")
+    return funding.expire(books, account, lot, _own(account, "expire", lot.id.hex, cause))
+
+
+def _own(account: Account, verb: str, what: str, cause: Cause) -> Posting:
+    key = key_of(verb, what)
+    return Posting(account=account.id, key=key, fingerprint=key, amount=0, cause=cause)

@@ -1,0 +1,30 @@
+"""What the ledger answers when it cannot do as asked."""
+
+from libs.chassis.errors import DomainError
+from libs.contracts import errors as codes
+
+
+class UnknownAccountError(DomainError):
+    """No ledger account has this id."""
+
+    code = codes.UNKNOWN_ACCOUNT
+
+
+class UnknownMeterError(DomainError):
+    """The price book has no such meter."""
+
+    code = codes.UNKNOWN_METER
+
+
+class UnratableUsageError(DomainError):
+    """No price of the meter fits these properties."""
+
+    code = codes.UNRATABLE_USAGE
+
+
+class LotMissingError(Exception):
+    """A payment was refunded whose lot was never granted: an event is missing, and its key must wait for it."""
+
+
+class ReferenceReusedError(Exception):
+    """A reference that already funded something came again with other content."""

@@ -1,0 +1,90 @@
+"""Funding: lots that come, are taken back with their payment, or expire."""
+
+from services.credits.domain.accounts import Account, Lot
+from services.credits.domain.books import AVAILABLE, BREAKAGE, DEBT, PROMOTION, STRIPE, Books
+from services.credits.domain.postings import PRIORITY, Grant, Posting, Result, TakeBack
+
+PAID_FOR = ("purchased", "membership")
+
+
+def grant(books: Books, account: Account, posting: Grant) -> Result:
+    """Give a lot, once for a reference. A paid one is never refused: not to a frozen account either."""
+    cause = posting.cause
+    before = books.funded.get((posting.kind, cause.reference_type or "", cause.reference_id or ""))
+    if before is not None:
+        same = (before.account, before.granted, before.cost_minor, before.currency) == (
+            account.id,
+            posting.amount,
+            posting.cost_minor,
+            posting.currency,
+        )
+        return books.refused(account, posting, "duplicate" if same else "conflict")
+    paid_for = posting.kind in PAID_FOR
+    lot = Lot(
+        posting.lot,
+        0,
+        kind=posting.kind,
+        priority=PRIORITY[posting.kind],
+        granted=posting.amount,
+        cost_minor=posting.cost_minor,
+        currency=posting.currency,
+        reference_type=cause.reference_type or "",
+        reference_id=cause.reference_id or "",
+        expires_at=posting.expires_at,
+    )
+    books.begin(account, posting)
+    books.open_lot(account, lot)
+    books.bring(account, lot, posting.amount, STRIPE if paid_for else PROMOTION)
+    if paid_for:
+        account.purchased += posting.amount
+    else:
+        account.earned += posting.amount
+    return books.accepted(account, posting, credits=posting.amount)
+
+
+def take_back(books: Books, account: Account, posting: TakeBack) -> Result:
+    """Follow a payment's refunds by their total: what is left in the lot is taken, what is spent becomes a debt.
+
+    A total that fell, as a refund failed after all, gives back. Older revisions change nothing.
+    """
+    cause = posting.cause
+    lot = books.funded.get((posting.kind, cause.reference_type or "", cause.reference_id or ""))
+    if lot is None or lot.account != account.id:
+        return books.refused(account, posting, "no_lot")
+    if posting.revision <= lot.revision:
+        return books.refused(account, posting, "duplicate")
+    change = posting.amount - lot.taken_back
+    lot.revision, lot.taken_back, lot.changed = posting.revision, posting.amount, True
+    if change == 0:
+        return books.refused(account, posting, "unchanged")
+    books.begin(account, posting)
+    made = 0
+    if change > 0:
+        made = _take(books, account, lot, change)
+    else:
+        books.bring(account, lot, -change, STRIPE)
+    account.refunded += change
+    return books.accepted(account, posting, credits=change, debt_made=made)
+
+
+def _take(books: Books, account: Account, lot: Lot, amount: int) -> int:
+    """Take credits from their lot; answers what was spent already, which is owed now."""
+    taken = min(amount, lot.remaining)
+    if taken:
+        lot.remaining -= taken
+        account.available -= taken
+        books.move(account, lot.id, AVAILABLE, STRIPE, taken)
+    if owed := amount - taken:
+        account.debt += owed
+        books.move(account, lot.id, DEBT, STRIPE, owed)
+    return amount - taken
+
+
+def expire(books: Books, account: Account, lot: Lot, posting: Posting) -> Result:
+    """Write off what remains in a lot."""
+    gone, lot.remaining, lot.changed = lot.remaining, 0, True
+    books.begin(account, posting)
+    account.available -= gone
+    account.expired += gone
+    books.move(account, lot.id, AVAILABLE, BREAKAGE, gone)
+    return books.accepted(account, posting, credits=gone)

@@ -1,0 +1,130 @@
+"""Holds: credits reserved before work, then captured for what it cost, or freed.
+
+A hold whose instant has come has been freed before anything of its account is decided (`decisions.settle_what_is_due`).
+"""
+
+from uuid import UUID
+
+from services.credits.domain.accounts import Account, HeldCredits, Part
+from services.credits.domain.books import BREAKAGE, HELD, REVENUE, Books, why_not
+from services.credits.domain.postings import Capture, Extend, Hold, Outcome, Posting, Release, Result
+
+
+def hold(books: Books, account: Account, posting: Hold) -> Result:
+    """Reserve available credits in burn order; what is reserved outlives its lot's expiry."""
+    if reason := why_not(account, posting.amount, account.available):
+        return books.refused(account, posting, reason)
+    books.begin(account, posting)
+    parts = books.burn(account, posting.amount, HELD)
+    cause = posting.cause
+    books.holds[posting.id] = HeldCredits(
+        posting.id,
+        account.id,
+        "pending",
+        posting.amount,
+        0,
+        books.at,
+        posting.expires_at,
+        posting.ends_by,
+        cause.reference_type,
+        cause.reference_id,
+        cause.description,
+        cause.details,
+        [Part(lot.id, taken, taken) for lot, taken in parts if lot is not None],
+        new=True,
+    )
+    account.due_by(posting.expires_at)
+    return books.accepted(account, posting)
+
+
+def capture(books: Books, account: Account, posting: Capture) -> Result:
+    """Burn what is reserved; beyond it, if the deployment allows, what is available."""
+    found = _open_hold(books, account, posting.hold)
+    if not isinstance(found, HeldCredits):
+        return books.refused(account, posting, found)
+    beyond = max(posting.amount - found.left, 0)
+    if beyond and not books.rules.capture_above_hold:
+        return books.refused(account, posting, "above_hold")
+    if beyond and beyond > account.available + account.overdraft_limit:
+        return books.refused(account, posting, "insufficient")
+    books.begin(account, posting)
+    _burn_held(books, account, found, posting.amount - beyond)
+    if beyond:
+        books.burn(account, beyond, REVENUE)
+    account.spent += posting.amount
+    found.captured += posting.amount
+    found.changed = True
+    if posting.final:
+        _free(books, account, found)
+    if not found.left:
+        _settle(books, found, "captured")
+    return books.accepted(account, posting, credits=posting.amount)
+
+
+def release(books: Books, account: Account, posting: Release) -> Result:
+    """Free what is still reserved."""
+    found = _open_hold(books, account, posting.hold)
+    if not isinstance(found, HeldCredits):
+        return books.refused(account, posting, found)
+    return free(books, account, found, posting, "captured" if found.captured else "released")
+
+
+def extend(books: Books, account: Account, posting: Extend) -> Result:
+    """Let a hold live longer; nothing moves, and no sequence is taken."""
+    found = _open_hold(books, account, posting.hold)
+    if not isinstance(found, HeldCredits):
+        return books.refused(account, posting, found)
+    if posting.expires_at > found.ends_by:
+        return books.refused(account, posting, "too_long")
+    found.expires_at = posting.expires_at
+    found.changed = True
+    account.due_by(posting.expires_at)
+    return books.accepted(account, posting)
+
+
+def free(books: Books, account: Account, found: HeldCredits, posting: Posting, state: str) -> Result:
+    """Free what a hold still reserves, and settle it."""
+    freed = found.left
+    books.begin(account, posting)
+    _free(books, account, found)
+    _settle(books, found, state)
+    return books.accepted(account, posting, credits=freed)
+
+
+def _open_hold(books: Books, account: Account, hold: UUID) -> HeldCredits | Outcome:
+    """Find a hold that can still be used, or tell why there is none."""
+    found = books.holds.get(hold)
+    if found is None or found.account != account.id:
+        return "no_hold"
+    if found.state == "expired":
+        return "hold_expired"
+    return found if found.state == "pending" else "hold_settled"
+
+
+def _burn_held(books: Books, account: Account, found: HeldCredits, amount: int) -> None:
+    for part in found.parts:
+        taken = min(part.left, amount)
+        if taken:
+            part.left -= taken
+            amount -= taken
+            account.held -= taken
+            books.move(account, part.lot, HELD, REVENUE, taken)
+
+
+def _free(books: Books, account: Account, found: HeldCredits) -> None:
+    """Give every part back to its lot; what its lot's expiry has overtaken is written off."""
+    for part in found.parts:
+        freed, part.left = part.left, 0
+        if not freed:
+            continue
+        lot = books.lots[part.lot]
+        account.held -= freed
+        if lot.expired(books.at):
+            account.expired += freed
+            books.move(account, lot.id, HELD, BREAKAGE, freed)
+        else:
+            books.bring(account, lot, freed, HELD)
+
+
+def _settle(books: Books, found: HeldCredits, state: str) -> None:
+    found.state, found.settled_at, found.changed = state, books.at, True

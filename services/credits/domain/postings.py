@@ -1,0 +1,187 @@
+"""Postings: wishes to change balances, and what became of each."""
+
+import hashlib
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+from asyncpg.pgproto import pgproto
+
+from libs.contracts import errors as codes
+from libs.contracts.errors import ErrorCode
+from libs.contracts.events.payments_v1 import LotKind
+
+PRIORITY: dict[LotKind, int] = {
+    "promotional": 10,
+    "granted": 20,
+    "membership": 30,
+    "refunded": 40,
+    "transferred": 40,
+    "purchased": 50,
+}
+"""Lower burns first: what was given before what was paid for."""
+
+Type = Literal[
+    "purchase",
+    "membership",
+    "bonus",
+    "earned",
+    "granted",
+    "usage",
+    "charge",
+    "charge_refund",
+    "payment_refund",
+    "hold",
+    "capture",
+    "release",
+    "transfer",
+    "expiry",
+    "adjustment",
+]
+
+Outcome = Literal[
+    "accepted",
+    "duplicate",
+    "duplicate_rejected",
+    "conflict",
+    "unchanged",
+    "unknown_account",
+    "not_open",
+    "in_debt",
+    "insufficient",
+    "no_lot",
+    "no_hold",
+    "hold_settled",
+    "hold_expired",
+    "above_hold",
+    "too_long",
+    "no_charge",
+    "above_charge",
+    "reference_reused",
+]
+
+
+def key_of(*parts: str) -> UUID:
+    """Hash a business key, the account's id included, into the 16 bytes by which the ledger deduplicates."""
+    return pgproto.UUID(hashlib.sha256("\x1f".join(parts).encode()).digest()[:16])
+
+
+class Cause(msgspec.Struct, frozen=True):
+    """What a posting is for, in words that a customer and an auditor can follow; `details` is a JSON object."""
+
+    type: Type
+    reference_type: str | None = None
+    reference_id: str | None = None
+    description: str | None = None
+    details: str | None = None
+    price_version: str | None = None
+
+
+class Posting(msgspec.Struct, kw_only=True, eq=False):
+    """One wish to change a balance. `key` deduplicates it; `fingerprint` tells its content from another's."""
+
+    account: UUID
+    key: UUID
+    fingerprint: UUID
+    amount: int
+    cause: Cause
+
+
+class Spend(Posting):
+    """Burn credits."""
+
+
+class Usage(Spend):
+    """Burn what a usage event costs. A refusal is as final as a burn: the same event is not decided twice."""
+
+
+class Charge(Spend, kw_only=True):
+    """Burn credits for something that has an id (the key too), and may be given back."""
+
+    id: UUID
+
+
+class Hold(Posting, kw_only=True):
+    """Reserve credits, until they are captured or released or it is too late; extended at most until `ends_by`."""
+
+    id: UUID
+    expires_at: datetime
+    ends_by: datetime
+
+
+class Capture(Posting, kw_only=True):
+    """Burn what a hold has reserved, or a part of it; `final` frees the rest."""
+
+    hold: UUID
+    final: bool
+
+
+class Release(Posting, kw_only=True):
+    """Free what a hold still reserves; `amount` says nothing."""
+
+    hold: UUID
+
+
+class Extend(Posting, kw_only=True):
+    """Let a hold live until another instant; `amount` says nothing."""
+
+    hold: UUID
+    expires_at: datetime
+
+
+class Grant(Posting, kw_only=True):
+    """Give a lot."""
+
+    lot: UUID
+    kind: LotKind
+    expires_at: datetime | None = None
+    cost_minor: int | None = None
+    currency: str | None = None
+
+
+class TakeBack(Posting, kw_only=True):
+    """Take back from the lot that a payment funded; `amount` is the total over all refunds up to this revision."""
+
+    kind: LotKind
+    revision: int
+
+
+class ChargeRefund(Posting, kw_only=True):
+    """Give back what a charge burnt, or a part of it, to the very lots; an expired one comes back as a lot `lot`."""
+
+    charge: UUID
+    lot: UUID
+
+
+class Transfer(Posting, kw_only=True):
+    """Move credits to another account, as a lot of its own."""
+
+    to: UUID
+    lot: UUID
+
+
+class Result(msgspec.Struct, eq=False):
+    """What became of a posting; `available` is the balance after it or, if refused, what there was."""
+
+    posting: Posting
+    outcome: Outcome
+    sequence: int = 0
+    available: int = 0
+    held: int = 0
+    debt: int = 0
+    credits: int = 0
+    """What it moved, where the posting's amount does not say: what was taken back, released, refunded."""
+    debt_made: int = 0
+    charge: UUID | None = None
+    """The charge that stands for it: another one's than asked for, if its reference was charged before."""
+
+
+REFUSALS: dict[Outcome, tuple[ErrorCode, str]] = {
+    "unknown_account": (codes.UNKNOWN_ACCOUNT, "No ledger account has this id."),
+    "not_open": (codes.ACCOUNT_NOT_OPEN, "The account is frozen or closed."),
+    "in_debt": (codes.INSUFFICIENT_CREDITS, "The account is in debt; new credits repay that first."),
+    "insufficient": (codes.INSUFFICIENT_CREDITS, "The account's available credits do not cover this."),
+    "conflict": (codes.EVENT_ID_REUSED, "An event with this source and id, but another content, came before."),
+}
+"""What a refused spend is told."""

@@ -1,0 +1,134 @@
+"""Spending: usage, charges and their refunds, transfers."""
+
+from services.credits.domain.accounts import Account, BurntCharge, Leg, Lot
+from services.credits.domain.books import REVENUE, TRANSIT, Books, why_not
+from services.credits.domain.postings import PRIORITY, Charge, ChargeRefund, Result, Spend, Transfer
+
+
+def spend(books: Books, account: Account, posting: Spend) -> Result:
+    """Burn credits, down to the overdraft's limit."""
+    if reason := why_not(account, posting.amount, account.available + account.overdraft_limit):
+        return books.refused(account, posting, reason)
+    books.begin(account, posting)
+    books.burn(account, posting.amount, REVENUE)
+    account.spent += posting.amount
+    return books.accepted(account, posting)
+
+
+def charge(books: Books, account: Account, posting: Charge) -> Result:
+    """Burn credits under a name by which they can be given back; a reference is charged once."""
+    cause = posting.cause
+    if cause.reference_type and cause.reference_id:
+        before = books.charged.get((account.id, cause.reference_type, cause.reference_id))
+        if before is not None:
+            return _charged_before(books, account, posting, before)
+    result = spend(books, account, posting)
+    if result.outcome == "accepted":
+        result.charge = posting.id
+        _note(books, posting)
+    return result
+
+
+def _charged_before(books: Books, account: Account, posting: Charge, before: BurntCharge) -> Result:
+    same = before.amount == posting.amount
+    result = books.refused(account, posting, "duplicate" if same else "reference_reused")
+    result.charge = before.id
+    return result
+
+
+def _note(books: Books, posting: Charge) -> None:
+    cause = posting.cause
+    made = BurntCharge(
+        posting.id,
+        posting.account,
+        posting.amount,
+        0,
+        cause.reference_type,
+        cause.reference_id,
+        cause.description,
+        cause.details,
+        books.at,
+        new=True,
+    )
+    books.charges[made.id] = made
+    if cause.reference_type and cause.reference_id:
+        books.charged[made.account, cause.reference_type, cause.reference_id] = made
+
+
+def refund_charge(books: Books, account: Account, posting: ChargeRefund) -> Result:
+    """Give back what a charge burnt, the last burnt first; what has expired since comes as a lot of its own."""
+    charge = books.charges.get(posting.charge)
+    if charge is None or charge.account != account.id:
+        return books.refused(account, posting, "no_charge")
+    amount = posting.amount or charge.amount - charge.refunded
+    if not 0 < amount <= charge.amount - charge.refunded:
+        return books.refused(account, posting, "above_charge")
+    books.begin(account, posting)
+    anew = 0
+    for leg in _last_burnt(charge, amount):
+        lot = books.lots.get(leg.lot) if leg.lot else None
+        if lot is None or lot.expired(books.at):
+            anew += leg.amount
+        else:
+            books.bring(account, lot, leg.amount, REVENUE)
+    if anew:
+        lot = Lot(
+            posting.lot,
+            0,
+            kind="refunded",
+            priority=PRIORITY["refunded"],
+            granted=anew,
+            reference_type="charge_refund",
+            reference_id=str(posting.lot),
+        )
+        books.open_lot(account, lot)
+        books.bring(account, lot, anew, REVENUE)
+    charge.refunded += amount
+    charge.changed = True
+    account.spent -= amount
+    return books.accepted(account, posting, credits=amount)
+
+
+def _last_burnt(charge: BurntCharge, amount: int) -> list[Leg]:
+    """Tell of which lots the last credits were that a charge burnt, but for those given back already."""
+    skip, found = charge.refunded, []
+    for leg in reversed(charge.legs):
+        skipped = min(skip, leg.amount)
+        skip -= skipped
+        taken = min(leg.amount - skipped, amount)
+        amount -= taken
+        if taken:
+            found.append(Leg(leg.lot, taken))
+    return found
+
+
+def transfer(books: Books, account: Account, posting: Transfer) -> Result:
+    """Move credits to another account, as one lot that expires when the first of those that it came from does."""
+    other = books.accounts.get(posting.to)
+    if other is None:
+        return books.refused(account, posting, "unknown_account")
+    reason = why_not(account, posting.amount, account.available)
+    if reason is None and other.state != "open":
+        reason = "not_open"
+    if reason is not None:
+        return books.refused(account, posting, reason)
+    books.begin(account, posting)
+    parts = books.burn(account, posting.amount, TRANSIT)
+    account.spent += posting.amount
+    result = books.accepted(account, posting)
+    expiries = [lot.expires_at for lot, _ in parts if lot is not None and lot.expires_at is not None]
+    books.begin(other, posting)
+    lot = Lot(
+        posting.lot,
+        0,
+        kind="transferred",
+        priority=PRIORITY["transferred"],
+        granted=posting.amount,
+        reference_type="transfer",
+        reference_id=str(posting.key),
+        expires_at=min(expiries, default=None),
+    )
+    books.open_lot(other, lot)
+    books.bring(other, lot, posting.amount, TRANSIT)
+    other.earned += posting.amount
+    return result

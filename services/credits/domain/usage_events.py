@@ -1,0 +1,142 @@
+"""Reading usage events: what is usual is read at once by msgspec; what it will not have, pydantic's contract decides.
+
+Both read the same events to the same effect (a property test compares them); the contract is `libs.contracts`.
+"""
+
+import hashlib
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+from asyncpg.pgproto import pgproto
+from msgspec import Meta, Struct
+
+from libs.chassis.errors import DomainError
+from libs.contracts import ids
+from libs.contracts.envelope import LARGEST_EVENT_BYTES, CloudEvent
+from libs.contracts.errors import MALFORMED_EVENT
+from libs.contracts.events.usage_v1 import LARGEST_QUANTITY, PropertyValue, UsageData
+from services.credits.domain.postings import key_of
+
+Name = Annotated[str, Meta(min_length=1, max_length=255)]
+PropertyName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+
+
+class MalformedEventError(DomainError):
+    """This is not a usage event."""
+
+    code = MALFORMED_EVENT
+
+
+class UsageEvent(Struct, eq=False):
+    """A usage event whose envelope could be read: which account, which deduplication key, what it says.
+
+    `problem` says why the data could not be read, if it could not.
+    """
+
+    account: UUID
+    key: UUID
+    fingerprint: UUID
+    meter: str
+    source: str
+    id: str
+    time: datetime | None
+    quantity: Decimal
+    properties: dict[str, PropertyValue]
+    payload: bytes
+    problem: str | None = None
+
+    def details(self) -> str:
+        """Write what the journal keeps of it."""
+        return _ENCODER.encode(
+            {
+                "source": self.source,
+                "event_id": self.id,
+                "quantity": str(self.quantity),
+                "properties": self.properties,
+            }
+        ).decode()
+
+
+class _Data(Struct, forbid_unknown_fields=True):
+    quantity: Annotated[int, Meta(ge=0, le=LARGEST_QUANTITY)] = 1
+    properties: dict[PropertyName, bool | int | Annotated[str, Meta(max_length=500)]] = {}
+
+
+class _Envelope(Struct):
+    id: Name
+    source: Name
+    type: Name
+    subject: Annotated[str, Meta(min_length=36, max_length=36)]
+    data: _Data
+    specversion: Literal["1.0"] = "1.0"
+    time: Annotated[datetime, Meta(tz=True)] | None = None
+    datacontenttype: Literal["application/json"] = "application/json"
+    traceparent: Annotated[str, Meta(max_length=64)] | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Envelope)
+_ENCODER = msgspec.json.Encoder()
+_SORTED = msgspec.json.Encoder(order="deterministic")
+
+
+def read(payload: bytes) -> UsageEvent:
+    """Read a record. Raises MalformedEventError: it cannot even be said whom it is about."""
+    if len(payload) <= LARGEST_EVENT_BYTES and b"\\u0000" not in payload:
+        try:
+            event = _DECODER.decode(payload)
+            account = _account(event.subject)
+        except (msgspec.MsgspecError, ValueError):
+            pass
+        else:
+            quantity, properties = Decimal(event.data.quantity), event.data.properties
+            return _usage(account, event, quantity=quantity, properties=properties, payload=payload)
+    return _read_by_contract(payload)
+
+
+def _account(subject: str) -> UUID:
+    if not subject.startswith("acc_"):
+        raise ValueError
+    return pgproto.UUID(subject[4:])
+
+
+def _usage(
+    account: UUID,
+    event: "_Envelope | CloudEvent",
+    *,
+    quantity: Decimal,
+    properties: dict[str, Any],
+    payload: bytes,
+) -> UsageEvent:
+    # not its time: a service that reports again what it reported already may well date it anew
+    said = _SORTED.encode((account.hex, event.type, str(quantity), properties))
+    return UsageEvent(
+        account,
+        key_of("usage", account.hex, event.source, event.id),
+        pgproto.UUID(hashlib.sha256(said).digest()[:16]),
+        event.type,
+        event.source,
+        event.id,
+        event.time,
+        quantity,
+        properties,
+        payload,
+    )
+
+
+def _read_by_contract(payload: bytes) -> UsageEvent:
+    try:
+        event = CloudEvent.decode(payload)
+        account = ids.read("account", event.subject or "")
+    except ValueError as error:
+        raise MalformedEventError(f"not a usage event: {error}") from error
+    try:
+        data = UsageData.model_validate(event.data)
+    except ValueError as error:
+        found = _usage(account, event, quantity=Decimal(0), properties=event.data, payload=payload)
+        found.properties, found.problem = {}, f"the event's data cannot be read: {error}"[:1000]
+        return found
+    quantity = data.quantity.normalize() if data.quantity != int(data.quantity) else Decimal(int(data.quantity))
+    return _usage(account, event, quantity=quantity, properties=data.properties, payload=payload)

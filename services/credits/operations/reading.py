@@ -1,0 +1,147 @@
+"""What a batch has to know before it can be decided: read set by set, once its accounts are locked."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from libs.chassis.pool import Connection
+from services.credits.domain.accounts import Lot
+from services.credits.domain.books import Books
+from services.credits.domain.postings import (
+    Capture,
+    Charge,
+    ChargeRefund,
+    Extend,
+    Grant,
+    Hold,
+    Posting,
+    Release,
+    Spend,
+    TakeBack,
+    Transfer,
+    Usage,
+)
+from services.credits.store import books as store
+
+REMEMBERED = timedelta(days=36)
+"""For how long a key is known: a day longer than the oldest usage event that is taken."""
+
+
+async def read(conn: Connection, books: Books, postings: Sequence[Posting]) -> None:
+    """Read what the postings may touch, and what is due in their accounts.
+
+    Most batches of usage need one look for their keys: the rows of their accounts, which were read as they were
+    locked, say the rest.
+    """
+    await _read_keys(conn, books, postings)
+    await _read_references(conn, books, postings)
+    due = books.due = [a.id for a in books.accounts.values() if a.next_due is not None and a.next_due <= books.at]
+    await _read_holds(conn, books, postings, due)
+    if wanted := [p.charge for p in postings if isinstance(p, ChargeRefund)]:
+        books.charges = {charge.id: charge for charge in await store.charges(conn, wanted)}
+    await _read_lots(conn, books, _whole(books, postings).union(due))
+    await _look_ahead(conn, books, due)
+
+
+async def _read_keys(conn: Connection, books: Books, postings: Sequence[Posting]) -> None:
+    if not postings:
+        return
+    books.known = await store.known(conn, [p.key for p in postings], books.at - REMEMBERED)
+    if usage := [p.key for p in postings if isinstance(p, Usage)]:
+        books.refused_usage = await store.refused_usage(conn, usage)
+
+
+async def _read_references(conn: Connection, books: Books, postings: Sequence[Posting]) -> None:
+    funding = {
+        (p.kind, p.cause.reference_type or "", p.cause.reference_id or "")
+        for p in postings
+        if isinstance(p, Grant | TakeBack)
+    }
+    if funding:
+        _attach(books, await store.funded_lots(conn, funding))
+    charging = {
+        (p.account, p.cause.reference_type, p.cause.reference_id)
+        for p in postings
+        if isinstance(p, Charge) and p.cause.reference_type and p.cause.reference_id
+    }
+    if charging:
+        books.charged = await store.charged_references(conn, charging)
+
+
+async def _read_holds(conn: Connection, books: Books, postings: Sequence[Posting], due: Sequence[UUID]) -> None:
+    named = [p.hold for p in postings if isinstance(p, Capture | Release | Extend)]
+    if named or due:
+        books.holds = {hold.id: hold for hold in await store.holds(conn, named, due, books.at)}
+
+
+def _whole(books: Books, postings: Sequence[Posting]) -> set[UUID]:
+    """Name the accounts whose heads alone cannot answer: they are asked for more, or lots come or come back."""
+    demand: dict[UUID, int] = {}
+    whole: set[UUID] = set()
+    for posting in postings:
+        if isinstance(posting, Spend | Hold):
+            demand[posting.account] = demand.get(posting.account, 0) + posting.amount
+        elif isinstance(posting, Transfer):
+            whole.update((posting.account, posting.to))
+        elif not isinstance(posting, Capture | Extend):
+            whole.add(posting.account)
+    whole.update(_capturing(books, [p for p in postings if isinstance(p, Capture | Release)]))
+    accounts = books.accounts
+    whole.update(id for id, asked in demand.items() if id in accounts and asked >= accounts[id].head_remaining)
+    return whole & accounts.keys()
+
+
+def _capturing(books: Books, postings: Sequence[Capture | Release]) -> set[UUID]:
+    """Name the accounts whose holds may give something back, or be captured for more than they have."""
+    times = Counter(posting.hold for posting in postings)
+    return {
+        posting.account
+        for posting in postings
+        if isinstance(posting, Capture)
+        and (hold := books.holds.get(posting.hold)) is not None
+        and (times[hold.id] > 1 or posting.amount > hold.left or (posting.final and posting.amount < hold.left))
+    }
+
+
+async def _read_lots(conn: Connection, books: Books, whole: Iterable[UUID]) -> None:
+    wanted = list(whole)
+    named = {part.lot for hold in books.holds.values() for part in hold.parts if hold.account in whole}
+    named.update(leg.lot for charge in books.charges.values() for leg in charge.legs if leg.lot is not None)
+    if wanted:
+        for id in wanted:
+            books.accounts[id].whole = True
+        _attach(books, await store.open_lots(conn, wanted, list(named)))
+    for account in books.accounts.values():
+        if account.whole:
+            account.sort(fifo=books.rules.fifo)
+        elif account.head_lot is not None:
+            account.lots = [Lot(account.head_lot, account.head_remaining)]
+
+
+def _attach(books: Books, lots: Iterable[Lot]) -> None:
+    """Take lots into the books; of a head, its account knows what remains."""
+    for lot in lots:
+        if lot.id in books.lots:
+            continue
+        books.lots[lot.id] = lot
+        books.funded[lot.kind, lot.reference_type, lot.reference_id] = lot
+        account = books.accounts.get(lot.account) if lot.account else None
+        if account is None:
+            continue
+        account.lots.append(lot)
+        if lot.id == account.head_lot and lot.remaining != account.head_remaining:
+            lot.remaining, lot.changed = account.head_remaining, True
+
+
+async def _look_ahead(conn: Connection, books: Books, due: Sequence[UUID]) -> None:
+    """Find out when accounts that were due fall due next."""
+    if not due:
+        return
+    next_holds = await store.next_hold_expiries(conn, due, books.at)
+    for id in due:
+        account = books.accounts[id]
+        account.next_due, account.changed = next_holds.get(id), True
+        for lot in account.lots:
+            if lot.remaining and not lot.expired(books.at):
+                account.due_by(lot.expires_at)

@@ -1,0 +1,17 @@
+"""Balances that changed and have not been announced yet."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from libs.chassis.pool import Connection
+
+
+async def unannounced(conn: Connection, limit: int) -> tuple[list[int], list[UUID]]:
+    """Read the oldest changes not announced yet: their ids, and the accounts they name, each once."""
+    rows = await conn.fetch("SELECT id, account_ids FROM balance_change ORDER BY id LIMIT $1", limit)
+    return [row["id"] for row in rows], list({account for row in rows for account in row["account_ids"]})
+
+
+async def forget_changes(conn: Connection, changes: Sequence[int]) -> None:
+    """Drop changes that were announced."""
+    await conn.execute("DELETE FROM balance_change WHERE id = ANY($1)", changes)

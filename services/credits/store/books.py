@@ -1,0 +1,320 @@
+"""What a batch reads before it decides, and writes after: a fixed few statements, each for all of it."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from libs.chassis.pool import Connection, Record
+from services.credits.domain.accounts import Account, BurntCharge, HeldCredits, Leg, Lot, Part
+from services.credits.domain.books import Books, Known
+
+WRITE = (Path(__file__).parents[1] / "sql" / "write.sql").read_text()
+
+
+async def open_accounts(conn: Connection, accounts: Sequence[UUID], at: datetime) -> None:
+    """Open the accounts that are not open yet."""
+    await conn.execute(
+        """INSERT INTO account (id, opened_at, changed_at) SELECT id, $2, $2 FROM unnest($1::uuid[]) AS a (id)
+           ON CONFLICT DO NOTHING""",
+        accounts,
+        at,
+    )
+
+
+async def lock_accounts(conn: Connection, accounts: Sequence[UUID]) -> tuple[dict[UUID, Account], datetime | None]:
+    """Lock the accounts in id order and read them; also tells the latest instant at which one of them changed.
+
+    A statement of its own, before any other reads what belongs to them: those would see it as it was before the lock.
+    The rows themselves come as they are once locked.
+    """
+    rows = await conn.fetch(
+        """SELECT id, state, available, held, debt, overdraft_limit, sequence, head_lot, head_remaining, next_due,
+                  earned, purchased, spent, expired, refunded, changed_at
+             FROM account WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE""",
+        accounts,
+    )
+    latest: datetime | None = None
+    locked: dict[UUID, Account] = {}
+    for row in rows:
+        *columns, changed_at = row
+        locked[columns[0]] = Account(*columns)
+        if latest is None or changed_at > latest:
+            latest = changed_at
+    return locked, latest
+
+
+async def known(conn: Connection, keys: Sequence[UUID], since: datetime) -> dict[UUID, Known]:
+    """Find what was posted under these keys since then, each by a probe of its own in the journal's index."""
+    rows = await conn.fetch(
+        """SELECT e.key, e.fingerprint, e.sequence, e.available_after, e.held_after, e.debt_after
+             FROM unnest($1::uuid[]) AS asked (key)
+            CROSS JOIN LATERAL (
+                SELECT * FROM entry WHERE entry.key = asked.key AND entry.at >= $2 AND entry.leg = 0 LIMIT 1
+            ) AS e""",
+        keys,
+        since,
+    )
+    return {row[0]: Known(*row[1:]) for row in rows}
+
+
+async def refused_usage(conn: Connection, keys: Sequence[UUID]) -> dict[UUID, set[UUID]]:
+    """Find what was refused under these keys: each with the contents that were."""
+    found: dict[UUID, set[UUID]] = {}
+    rows = await conn.fetch("SELECT key, fingerprint FROM rejected_usage WHERE key = ANY($1)", keys)
+    for key, fingerprint in rows:
+        found.setdefault(key, set()).add(fingerprint)
+    return found
+
+
+_LOT = """id, remaining, account_id, kind, priority, granted, taken_back, revision, cost_minor, currency,
+          reference_type, reference_id, granted_at, expires_at"""
+
+
+async def open_lots(conn: Connection, accounts: Sequence[UUID], named: Sequence[UUID]) -> list[Lot]:
+    """Read the open lots of accounts, and lots by their ids, open or not; a head's own row may lag behind."""
+    rows = await conn.fetch(
+        f"SELECT {_LOT} FROM lot WHERE (account_id = ANY($1) AND open) OR id = ANY($2)",  # noqa: S608 - a constant
+        accounts,
+        named,
+    )
+    return [Lot(*row) for row in rows]
+
+
+async def funded_lots(conn: Connection, references: Iterable[tuple[str, str, str]]) -> list[Lot]:
+    """Find lots by kind and reference."""
+    rows = await conn.fetch(
+        f"""SELECT {_LOT} FROM lot INNER JOIN unnest($1::text[], $2::text[], $3::text[])
+                 AS asked (kind, reference_type, reference_id) USING (kind, reference_type, reference_id)""",  # noqa: S608 - a constant
+        *zip(*references, strict=True),
+    )
+    return [Lot(*row) for row in rows]
+
+
+async def holds(conn: Connection, ids: Sequence[UUID], accounts: Sequence[UUID], due: datetime) -> list[HeldCredits]:
+    """Read holds by their ids, and those of accounts that are due."""
+    rows = await conn.fetch(
+        """SELECT id, account_id, state, reserved, captured, placed_at, expires_at, ends_by, reference_type,
+                  reference_id, description, details::text, parts, settled_at
+             FROM hold
+            WHERE id = ANY($1) OR (account_id = ANY($2) AND state = 'pending' AND expires_at <= $3)""",
+        ids,
+        accounts,
+        due,
+    )
+    return [_hold(row) for row in rows]
+
+
+def _hold(row: Record) -> HeldCredits:
+    columns = list(row)
+    columns[12] = [Part(UUID(part["lot"]), part["reserved"], part["left"]) for part in row["parts"]]
+    return HeldCredits(*columns)
+
+
+def _parts(hold: HeldCredits) -> str:
+    return orjson.dumps([{"lot": str(p.lot), "reserved": p.reserved, "left": p.left} for p in hold.parts]).decode()
+
+
+async def next_hold_expiries(conn: Connection, accounts: Sequence[UUID], after: datetime) -> dict[UUID, datetime]:
+    """Tell when the next hold of each account expires, if it has any."""
+    rows = await conn.fetch(
+        """SELECT account_id, min(expires_at) FROM hold
+            WHERE account_id = ANY($1) AND state = 'pending' AND expires_at > $2 GROUP BY account_id""",
+        accounts,
+        after,
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+async def charges(conn: Connection, ids: Sequence[UUID]) -> list[BurntCharge]:
+    """Read charges with what each burnt, in the order in which it did."""
+    rows = await conn.fetch(
+        """SELECT id, account_id, amount, refunded, reference_type, reference_id, description, details::text,
+                  charged_at
+             FROM charge WHERE id = ANY($1)""",
+        ids,
+    )
+    found = {row["id"]: BurntCharge(*row) for row in rows}
+    since = min((charge.at for charge in found.values()), default=None)
+    legs = await conn.fetch(
+        "SELECT key, lot_id, amount FROM entry WHERE key = ANY($1) AND at >= $2 ORDER BY key, leg", ids, since
+    )
+    for key, lot, amount in legs:
+        found[key].legs.append(Leg(lot, amount))
+    return list(found.values())
+
+
+async def charged_references(
+    conn: Connection, asked: Iterable[tuple[UUID, str, str]]
+) -> dict[tuple[UUID, str, str], BurntCharge]:
+    """Find charges by account and reference."""
+    rows = await conn.fetch(
+        """SELECT id, account_id, amount, refunded, reference_type, reference_id, description, details::text,
+                  charged_at
+             FROM charge INNER JOIN unnest($1::uuid[], $2::text[], $3::text[])
+                  AS asked (account_id, reference_type, reference_id)
+                  USING (account_id, reference_type, reference_id)""",
+        *zip(*asked, strict=True),
+    )
+    found = [BurntCharge(*row) for row in rows]
+    return {(charge.account, str(charge.reference_type), str(charge.reference_id)): charge for charge in found}
+
+
+async def write(conn: Connection, books: Books) -> None:
+    """Write what a batch did."""
+    changed = [account for account in books.accounts.values() if account.changed]
+    if changed:
+        for account in changed:
+            account.note_head()
+        await conn.execute(WRITE, *_columns(books.entries, 18), books.at, *_columns(_account_rows(changed), 13))
+    await _write_lots(conn, [lot for lot in books.lots.values() if lot.changed or lot.new])
+    await _write_holds(conn, [hold for hold in books.holds.values() if hold.changed or hold.new])
+    await _write_charges(conn, [charge for charge in books.charges.values() if charge.changed or charge.new])
+
+
+def _account_rows(changed: Iterable[Account]) -> list[tuple[Any, ...]]:
+    return [
+        (
+            a.id,
+            a.available,
+            a.held,
+            a.debt,
+            a.sequence,
+            a.head_lot,
+            a.head_remaining,
+            a.next_due,
+            a.earned,
+            a.purchased,
+            a.spent,
+            a.expired,
+            a.refunded,
+        )
+        for a in changed
+    ]
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[Sequence[Any]]:
+    """Turn rows into columns, for `unnest`."""
+    return list(zip(*rows, strict=True)) if rows else [()] * width
+
+
+async def _write_lots(conn: Connection, lots: Sequence[Lot]) -> None:
+    if new := [lot for lot in lots if lot.new]:
+        rows = [
+            (
+                lot.id,
+                lot.account,
+                lot.kind,
+                lot.priority,
+                lot.granted,
+                lot.remaining,
+                lot.cost_minor,
+                lot.currency,
+                lot.reference_type,
+                lot.reference_id,
+                lot.granted_at,
+                lot.expires_at,
+            )
+            for lot in new
+        ]
+        await conn.execute(
+            """INSERT INTO lot (id, account_id, kind, priority, granted, remaining, open, cost_minor, currency,
+                                reference_type, reference_id, granted_at, expires_at)
+               SELECT l.id, l.account_id, l.kind, l.priority, l.granted, l.remaining, l.remaining > 0, l.cost_minor,
+                      l.currency, l.reference_type, l.reference_id, l.granted_at, l.expires_at
+                 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::smallint[], $5::bigint[], $6::bigint[],
+                             $7::bigint[], $8::text[], $9::text[], $10::text[], $11::timestamptz[], $12::timestamptz[])
+                      AS l (id, account_id, kind, priority, granted, remaining, cost_minor, currency, reference_type,
+                            reference_id, granted_at, expires_at)""",
+            *_columns(rows, 12),
+        )
+    if old := [(lot.id, lot.remaining, lot.taken_back, lot.revision) for lot in lots if not lot.new]:
+        await conn.execute(
+            """UPDATE lot SET remaining = n.remaining, open = n.remaining > 0, taken_back = n.taken_back,
+                              revision = n.revision
+                 FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::int[])
+                      AS n (id, remaining, taken_back, revision)
+                WHERE lot.id = n.id""",
+            *_columns(old, 4),
+        )
+
+
+async def _write_holds(conn: Connection, holds: Sequence[HeldCredits]) -> None:
+    if new := [hold for hold in holds if hold.new]:
+        rows = [
+            (
+                hold.id,
+                hold.account,
+                hold.state,
+                hold.reserved,
+                hold.captured,
+                hold.placed_at,
+                hold.expires_at,
+                hold.ends_by,
+                hold.reference_type,
+                hold.reference_id,
+                hold.description,
+                hold.details,
+                _parts(hold),
+            )
+            for hold in new
+        ]
+        await conn.execute(
+            """INSERT INTO hold (id, account_id, state, reserved, captured, placed_at, expires_at, ends_by,
+                                 reference_type, reference_id, description, details, parts)
+               SELECT h.id, h.account_id, h.state, h.reserved, h.captured, h.placed_at, h.expires_at, h.ends_by,
+                      h.reference_type, h.reference_id, h.description, h.details::json, h.parts::jsonb
+                 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::timestamptz[],
+                             $7::timestamptz[], $8::timestamptz[], $9::text[], $10::text[], $11::text[], $12::text[],
+                             $13::text[])
+                      AS h (id, account_id, state, reserved, captured, placed_at, expires_at, ends_by, reference_type,
+                            reference_id, description, details, parts)""",
+            *_columns(rows, 13),
+        )
+    if old := [(h.id, h.state, h.captured, h.expires_at, _parts(h), h.settled_at) for h in holds if not h.new]:
+        await conn.execute(
+            """UPDATE hold SET state = n.state, captured = n.captured, expires_at = n.expires_at,
+                               parts = n.parts::jsonb, settled_at = n.settled_at
+                 FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::timestamptz[], $5::text[], $6::timestamptz[])
+                      AS n (id, state, captured, expires_at, parts, settled_at)
+                WHERE hold.id = n.id""",
+            *_columns(old, 6),
+        )
+
+
+async def _write_charges(conn: Connection, charges: Sequence[BurntCharge]) -> None:
+    if new := [charge for charge in charges if charge.new]:
+        rows = [
+            (
+                charge.id,
+                charge.account,
+                charge.amount,
+                charge.refunded,
+                charge.reference_type,
+                charge.reference_id,
+                charge.description,
+                charge.details,
+                charge.at,
+            )
+            for charge in new
+        ]
+        await conn.execute(
+            """INSERT INTO charge (id, account_id, amount, refunded, reference_type, reference_id, description,
+                                   details, charged_at)
+               SELECT c.id, c.account_id, c.amount, c.refunded, c.reference_type, c.reference_id, c.description,
+                      c.details::json, c.charged_at
+                 FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[],
+                             $8::text[], $9::timestamptz[])
+                      AS c (id, account_id, amount, refunded, reference_type, reference_id, description, details,
+                            charged_at)""",
+            *_columns(rows, 9),
+        )
+    if old := [(charge.id, charge.refunded) for charge in charges if not charge.new]:
+        await conn.execute(
+            """UPDATE charge SET refunded = n.refunded FROM unnest($1::uuid[], $2::bigint[]) AS n (id, refunded)
+                WHERE charge.id = n.id""",
+            *_columns(old, 2),
+        )
