@@ -5,7 +5,8 @@ it redriven. A letter is `waiting`, then `redriving` when somebody asked for tha
 """
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
 from libs.chassis import outbox
@@ -36,14 +37,20 @@ class DeadLetterLimit:
         """Count messages that were handled."""
         self._last.extend([False] * min(messages, _WINDOW))
 
-    def check(self) -> None:
-        """Count a message about to be dead-lettered.
+    @contextmanager
+    def one_more(self) -> Iterator[None]:
+        """Count a message that becomes a dead letter within the block, unless the block fails.
 
-        Raises TooManyDeadLettersError when half of the last ones were, and again until others have been handled.
+        Raises TooManyDeadLettersError when half of the last ones did, and again until others have been handled.
         """
         if sum(self._last) >= _TOO_MANY:
             raise TooManyDeadLettersError
         self._last.append(True)
+        try:
+            yield
+        except BaseException:
+            self._last.remove(True)
+            raise
 
 
 async def record_letter(

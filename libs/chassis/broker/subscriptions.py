@@ -197,11 +197,11 @@ class Subscription:
         return held
 
     async def _bury(self, record: Record, error: str, *, attempts: int) -> None:
-        self.limit.check()
-        async with self.pool.transaction() as conn:
-            await dead_letters.record_letter(
-                conn, self.consumer, record, error=error, attempts=attempts, at=self.clock.now()
-            )
+        with self.limit.one_more():
+            async with self.pool.transaction() as conn:
+                await dead_letters.record_letter(
+                    conn, self.consumer, record, error=error, attempts=attempts, at=self.clock.now()
+                )
         self._count("dead_letter", 1)
 
     async def _rest(self, seconds: float) -> None:

@@ -329,11 +329,12 @@ async def test_stopping_finishes_the_batch_in_hand(desk: Desk) -> None:
 async def test_stopping_does_not_wait_for_what_keeps_failing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is delivered to whoever consumes next."""
     monkeypatch.setattr(subscriptions, "_RETRY_SECONDS", (3600.0,) * 6)
-    desk.failing[1] = [UnavailableError()] * 2
+    desk.failing[1] = [UnavailableError()] * 1000
     await desk.feed.send(envelope("key", 1))
     async with desk.consuming():
         await until(lambda: desk.tries[1] > 0)
     assert await desk.committed() == 0
+    desk.failing.clear()
     async with desk.consuming():
         await desk.until_effects(1)
 
