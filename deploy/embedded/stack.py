@@ -25,6 +25,17 @@ from libs.contracts.topics import ALL
 
 SANDBOX_KEY = "sk_test_sandbox"  # accepted by the sandbox alone
 SANDBOX_PUBLISHABLE_KEY = "pk_test_sandbox"
+WEBHOOK_EVENTS = (
+    *(
+        f"payment_intent.{what}"
+        for what in ("succeeded", "payment_failed", "canceled", "processing", "requires_action")
+    ),
+    *(f"checkout.session.{what}" for what in ("completed", "expired")),
+    *(f"checkout.session.async_payment_{what}" for what in ("succeeded", "failed")),
+    "charge.refunded",
+    *(f"refund.{what}" for what in ("created", "updated", "failed")),
+)
+"""What the endpoint is subscribed to, as one at Stripe should be: what payments takes up."""
 _LOOK_EVERY_SECONDS = 1.0
 
 
@@ -191,6 +202,7 @@ class Stack:
                 *(sys.executable, "-m", "deploy.stripe_sandbox", "--port", str(port), "--quiet"),
                 *("--webhook-url", f"{self.addresses.gateway}/v1/webhooks/stripe"),
                 *("--webhook-secret", keys.webhook_secret()),
+                *("--webhook-events", ",".join(WEBHOOK_EVENTS)),
                 *("--data", str(self.home / "stripe.journal")),
             ],
             home=self.home,

@@ -173,7 +173,10 @@ class Relay:
     async def _lead(self) -> None:
         """Wait for the lock, then publish for as long as its connection lives."""
         conn = await asyncpg.connect(
-            self._url, command_timeout=60, server_settings={"application_name": "scrip-outbox-relay"}
+            self._url,
+            command_timeout=60,
+            # a mark that is lost in a crash is published again, and need not be waited for
+            server_settings={"application_name": "scrip-outbox-relay", "synchronous_commit": "off"},
         )
         try:
             while not await conn.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):  # noqa: ASYNC110 - nobody tells us

@@ -116,25 +116,18 @@ async def _tell(conn: Connection, consumer: str, record: Record, *, error: str, 
     await outbox.append_messages(conn, f"{record.topic}.dlq", [Message(record.key, payload)], at=at, headers=headers)
 
 
-async def known(conn: Connection, consumer: str, records: Sequence[Record]) -> set[str]:
-    """Tell the origins of those records that are letters already, whatever has become of them."""
+async def look_up(conn: Connection, consumer: str, records: Sequence[Record]) -> tuple[set[str], set[str]]:
+    """Tell which origins of records are letters already, whatever became of them, and which keys are parked."""
     rows = await conn.fetch(
-        "SELECT origin FROM dead_letter WHERE consumer = $1 AND origin = ANY($2)",
+        """SELECT origin, NULL AS key FROM dead_letter WHERE consumer = $1 AND origin = ANY($2)
+           UNION ALL
+           SELECT NULL, key FROM dead_letter
+            WHERE consumer = $1 AND key = ANY($3) AND state IN ('waiting', 'redriving')""",
         consumer,
         [record.origin for record in records],
+        list({record.key for record in records}),
     )
-    return {row["origin"] for row in rows}
-
-
-async def parked_keys(conn: Connection, consumer: str, keys: Sequence[str]) -> set[str]:
-    """Tell which of the keys are parked."""
-    rows = await conn.fetch(
-        """SELECT DISTINCT key FROM dead_letter
-            WHERE consumer = $1 AND key = ANY($2) AND state IN ('waiting', 'redriving')""",
-        consumer,
-        keys,
-    )
-    return {row["key"] for row in rows}
+    return {row["origin"] for row in rows if row["origin"]}, {row["key"] for row in rows if row["key"] is not None}
 
 
 async def ask_redrive(conn: Connection, *, consumer: str | None = None, key: str | None = None) -> int:

@@ -13,6 +13,7 @@ from libs.chassis.clock import Clock
 from libs.chassis.pool import Connection
 from libs.chassis.telemetry import LEDGER_POSTINGS
 from services.credits.domain import decisions
+from services.credits.domain.accounts import Account
 from services.credits.domain.books import Books, Rules
 from services.credits.domain.postings import Grant, Posting, Result, Transfer
 from services.credits.operations.reading import read
@@ -35,9 +36,7 @@ class Ledger:
         """
         if not postings and not due:
             return self._clock.now(), []
-        if receiving := sorted({p.account for p in postings if isinstance(p, Grant)}):
-            await store.open_accounts(conn, receiving, self._clock.now())
-        accounts, latest = await store.lock_accounts(conn, sorted(_accounts(postings).union(due)))
+        accounts, latest = await self._lock(conn, postings, sorted(_accounts(postings).union(due)))
         now = self._clock.now()
         books = Books(accounts, at=max(now, latest) if latest else now, rules=self._rules)
         await read(conn, books, postings)
@@ -47,6 +46,17 @@ class Ledger:
         _count(results)
         await store.write(conn, books)
         return books.at, results
+
+    async def _lock(
+        self, conn: Connection, postings: Sequence[Posting], ids: Sequence[UUID]
+    ) -> tuple[dict[UUID, Account], datetime | None]:
+        """Lock the accounts, in id order. One that is granted something and is not there is opened."""
+        accounts, latest = await store.lock_accounts(conn, ids)
+        receiving = {posting.account for posting in postings if isinstance(posting, Grant)}
+        if missing := sorted(receiving - accounts.keys()):
+            await store.open_accounts(conn, missing, self._clock.now())
+            return await store.lock_accounts(conn, ids)  # out of order, and so perhaps against another that opens it
+        return accounts, latest
 
 
 def _accounts(postings: Sequence[Posting]) -> set[UUID]:

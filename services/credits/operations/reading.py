@@ -45,11 +45,10 @@ async def read(conn: Connection, books: Books, postings: Sequence[Posting]) -> N
 
 
 async def _read_keys(conn: Connection, books: Books, postings: Sequence[Posting]) -> None:
-    if not postings:
-        return
-    books.known = await store.known(conn, [p.key for p in postings], books.at - REMEMBERED)
-    if usage := [p.key for p in postings if isinstance(p, Usage)]:
-        books.refused_usage = await store.refused_usage(conn, usage)
+    """Recognise usage by its key; all else has a name of its own that happens once: a reference, a revision, an id."""
+    if keys := [p.key for p in postings if isinstance(p, Usage)]:
+        books.known = await store.known(conn, keys, books.at - REMEMBERED)
+        books.refused_usage = await store.refused_usage(conn, keys)
 
 
 async def _read_references(conn: Connection, books: Books, postings: Sequence[Posting]) -> None:

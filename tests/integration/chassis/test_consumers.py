@@ -157,14 +157,14 @@ async def test_what_was_about_to_park_when_the_key_was_freed_is_handled(
         await desk.until_committed(1)
         desk.failing[1].clear()
         await desk.ask_redrive()
-        look = dead_letters.parked_keys
+        look = dead_letters.look_up
 
-        async def freed_right_after(*arguments: Any) -> set[str]:
-            parked: set[str] = await look(*arguments)
+        async def freed_right_after(*arguments: Any) -> tuple[set[str], set[str]]:
+            found: tuple[set[str], set[str]] = await look(*arguments)
             await desk.redrive(consumers)
-            return parked
+            return found
 
-        monkeypatch.setattr(dead_letters, "parked_keys", freed_right_after)
+        monkeypatch.setattr(dead_letters, "look_up", freed_right_after)
         await desk.feed.send(envelope("key", 2))
         await desk.until_effects(2)
     assert (await desk.database.effects(), await desk.letters()) == ([1, 2], [1])
