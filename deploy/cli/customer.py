@@ -82,21 +82,19 @@ class Customer:
         secret = purchase.client_secret or ""
         intent = secret.split("_secret_")[0]
         form = {"client_secret": secret, "payment_method": card, "return_url": "http://127.0.0.1/done"}
-        async with httpx2.AsyncClient(base_url=self._stripe, timeout=30) as http:
-            answer = await http.post(
-                f"/v1/payment_intents/{intent}/confirm", data=form, auth=(self._publishable_key, "")
-            )
+        answer = await self._http.post(
+            f"{self._stripe}/v1/payment_intents/{intent}/confirm", data=form, auth=(self._publishable_key, "")
+        )
         found: dict[str, Any] = answer.json()
         return found
 
     async def pay_page(self, purchase: Purchase, card: str = "4242424242424242") -> httpx2.Response:
         """Fill in and send the hosted payment page; answers where it leads."""
-        async with httpx2.AsyncClient(timeout=30) as http:
-            page = await http.get(purchase.checkout_url or "")
-            action = re.search(r'<form[^>]*action="([^"]+)"', page.text)
-            target = page.url.join(action[1]) if action else page.url
-            form = {"email": self.session.user.email, "name": self.session.user.name, "number": card, "action": "pay"}
-            return await http.post(target, data=form)
+        page = await self._http.get(purchase.checkout_url or "")
+        action = re.search(r'<form[^>]*action="([^"]+)"', page.text)
+        target = page.url.join(action[1]) if action else page.url
+        form = {"email": self.session.user.email, "name": self.session.user.name, "number": card, "action": "pay"}
+        return await self._http.post(target, data=form)
 
     async def wait_until(self, settled: Callable[[Balance], bool], *, seconds: float = 20) -> Balance:
         """Wait until the balance is as expected. Raises TimeoutError, saying what it was."""
