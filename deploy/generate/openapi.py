@@ -43,10 +43,7 @@ def _gateway() -> list[APIRouter]:
     """Make the routers of every module of the gateway's that has some."""
     door = Door(_NOTHING, tokens=_NOTHING, key_uses=_NOTHING, limits=_NOTHING, rates=_NOTHING, clock=_NOTHING)
     needed = {"door": door, "payments": PaymentsClient(_NOTHING), "further_paths": ()}
-    modules = [
-        import_module(f"{gateway_api.__name__}.{found.name}") for found in pkgutil.iter_modules(gateway_api.__path__)
-    ]
-    return [_router(module, **needed) for module in modules if hasattr(module, "routes")]
+    return [_router(module, **needed) for module in _modules(gateway_api)]
 
 
 def _payments() -> list[APIRouter]:
@@ -56,7 +53,7 @@ def _payments() -> list[APIRouter]:
 
 
 def _credits() -> list[APIRouter]:
-    return [_router(credits_api)]
+    return [_router(module) for module in _modules(credits_api)]
 
 
 def _notifications() -> list[APIRouter]:
@@ -69,6 +66,12 @@ _ROUTERS: dict[str, Callable[[], list[APIRouter]]] = {
     "credits": _credits,
     "notifications": _notifications,
 }
+
+
+def _modules(api: ModuleType) -> list[ModuleType]:
+    """Find the modules of a package that have routes."""
+    modules = [import_module(f"{api.__name__}.{found.name}") for found in pkgutil.iter_modules(api.__path__)]
+    return [module for module in modules if hasattr(module, "routes")]
 
 
 def _router(module: ModuleType, **needed: object) -> APIRouter:

@@ -6,7 +6,8 @@ from libs.chassis import housekeeping
 from libs.chassis.runner import Part
 from libs.chassis.service import Foundation
 from libs.contracts.catalogue import Catalogue
-from services.credits import api, consumers, jobs
+from services.credits import consumers, jobs
+from services.credits.api import accounts
 from services.credits.domain.books import Rules
 from services.credits.operations.ledger import Ledger
 from services.credits.settings import Settings
@@ -34,5 +35,5 @@ async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
         work = [usage, redriving, *jobs.jobs(pool, ledger, foundation.producer, clock)]
     app = foundation.app(checks={"usage": usage.ready} if foundation.works else {})
     if foundation.serves:
-        foundation.serve_internally(app, api.routes(pool, ledger, catalogue, clock))
+        foundation.serve_internally(app, accounts.routes(pool, ledger, catalogue, clock))
     return foundation.parts(app, jobs=work)

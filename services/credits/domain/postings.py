@@ -6,8 +6,8 @@ from typing import Literal
 from uuid import UUID
 
 import msgspec
-from asyncpg.pgproto import pgproto
 
+from libs.chassis.fast_uuid import FastUUID
 from libs.contracts import errors as codes
 from libs.contracts.errors import ErrorCode
 from libs.contracts.events.payments_v1 import LotKind
@@ -64,7 +64,7 @@ Outcome = Literal[
 
 def key_of(*parts: str) -> UUID:
     """Hash a business key, the account's id included, into the 16 bytes by which the ledger deduplicates."""
-    return pgproto.UUID(hashlib.sha256("\x1f".join(parts).encode()).digest()[:16])
+    return FastUUID(hashlib.sha256("\x1f".join(parts).encode()).digest()[:16])
 
 
 class Cause(msgspec.Struct, frozen=True):

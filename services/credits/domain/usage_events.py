@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
-from asyncpg.pgproto import pgproto
 from msgspec import Meta, Struct
 
 from libs.chassis.errors import DomainError
+from libs.chassis.fast_uuid import FastUUID
 from libs.contracts import ids
 from libs.contracts.envelope import LARGEST_EVENT_BYTES, CloudEvent
 from libs.contracts.errors import MALFORMED_EVENT
@@ -99,7 +99,7 @@ def read(payload: bytes) -> UsageEvent:
 def _account(subject: str) -> UUID:
     if not subject.startswith("acc_"):
         raise ValueError
-    return pgproto.UUID(subject[4:])
+    return FastUUID(subject[4:])
 
 
 def _usage(
@@ -115,7 +115,7 @@ def _usage(
     return UsageEvent(
         account,
         key_of("usage", account.hex, event.source, event.id),
-        pgproto.UUID(hashlib.sha256(said).digest()[:16]),
+        FastUUID(hashlib.sha256(said).digest()[:16]),
         event.type,
         event.source,
         event.id,

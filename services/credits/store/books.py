@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from msgspec.structs import astuple
 
 from libs.chassis.pool import Connection, Record
 from services.credits.domain.accounts import Account, BurntCharge, HeldCredits, Leg, Lot, Part
@@ -202,34 +203,17 @@ def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[Sequence[Any]]
 
 
 async def _write_lots(conn: Connection, lots: Sequence[Lot]) -> None:
-    if new := [lot for lot in lots if lot.new]:
-        rows = [
-            (
-                lot.id,
-                lot.account,
-                lot.kind,
-                lot.priority,
-                lot.granted,
-                lot.remaining,
-                lot.cost_minor,
-                lot.currency,
-                lot.reference_type,
-                lot.reference_id,
-                lot.granted_at,
-                lot.expires_at,
-            )
-            for lot in new
-        ]
+    if new := [astuple(lot)[:14] for lot in lots if lot.new]:
         await conn.execute(
-            """INSERT INTO lot (id, account_id, kind, priority, granted, remaining, open, cost_minor, currency,
-                                reference_type, reference_id, granted_at, expires_at)
-               SELECT l.id, l.account_id, l.kind, l.priority, l.granted, l.remaining, l.remaining > 0, l.cost_minor,
-                      l.currency, l.reference_type, l.reference_id, l.granted_at, l.expires_at
-                 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::smallint[], $5::bigint[], $6::bigint[],
-                             $7::bigint[], $8::text[], $9::text[], $10::text[], $11::timestamptz[], $12::timestamptz[])
-                      AS l (id, account_id, kind, priority, granted, remaining, cost_minor, currency, reference_type,
-                            reference_id, granted_at, expires_at)""",
-            *_columns(rows, 12),
+            """INSERT INTO lot (id, remaining, account_id, kind, priority, granted, taken_back, revision, cost_minor,
+                                currency, reference_type, reference_id, granted_at, expires_at, open)
+               SELECT l.*, l.remaining > 0
+                 FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::smallint[], $6::bigint[],
+                             $7::bigint[], $8::int[], $9::bigint[], $10::text[], $11::text[], $12::text[],
+                             $13::timestamptz[], $14::timestamptz[])
+                      AS l (id, remaining, account_id, kind, priority, granted, taken_back, revision, cost_minor,
+                            currency, reference_type, reference_id, granted_at, expires_at)""",
+            *_columns(new, 14),
         )
     if old := [(lot.id, lot.remaining, lot.taken_back, lot.revision) for lot in lots if not lot.new]:
         await conn.execute(
@@ -243,25 +227,7 @@ async def _write_lots(conn: Connection, lots: Sequence[Lot]) -> None:
 
 
 async def _write_holds(conn: Connection, holds: Sequence[HeldCredits]) -> None:
-    if new := [hold for hold in holds if hold.new]:
-        rows = [
-            (
-                hold.id,
-                hold.account,
-                hold.state,
-                hold.reserved,
-                hold.captured,
-                hold.placed_at,
-                hold.expires_at,
-                hold.ends_by,
-                hold.reference_type,
-                hold.reference_id,
-                hold.description,
-                hold.details,
-                _parts(hold),
-            )
-            for hold in new
-        ]
+    if new := [(*astuple(hold)[:12], _parts(hold)) for hold in holds if hold.new]:
         await conn.execute(
             """INSERT INTO hold (id, account_id, state, reserved, captured, placed_at, expires_at, ends_by,
                                  reference_type, reference_id, description, details, parts)
@@ -272,7 +238,7 @@ async def _write_holds(conn: Connection, holds: Sequence[HeldCredits]) -> None:
                              $13::text[])
                       AS h (id, account_id, state, reserved, captured, placed_at, expires_at, ends_by, reference_type,
                             reference_id, description, details, parts)""",
-            *_columns(rows, 13),
+            *_columns(new, 13),
         )
     if old := [(h.id, h.state, h.captured, h.expires_at, _parts(h), h.settled_at) for h in holds if not h.new]:
         await conn.execute(
@@ -286,21 +252,7 @@ async def _write_holds(conn: Connection, holds: Sequence[HeldCredits]) -> None:
 
 
 async def _write_charges(conn: Connection, charges: Sequence[BurntCharge]) -> None:
-    if new := [charge for charge in charges if charge.new]:
-        rows = [
-            (
-                charge.id,
-                charge.account,
-                charge.amount,
-                charge.refunded,
-                charge.reference_type,
-                charge.reference_id,
-                charge.description,
-                charge.details,
-                charge.at,
-            )
-            for charge in new
-        ]
+    if new := [astuple(charge)[:9] for charge in charges if charge.new]:
         await conn.execute(
             """INSERT INTO charge (id, account_id, amount, refunded, reference_type, reference_id, description,
                                    details, charged_at)
@@ -310,7 +262,7 @@ async def _write_charges(conn: Connection, charges: Sequence[BurntCharge]) -> No
                              $8::text[], $9::timestamptz[])
                       AS c (id, account_id, amount, refunded, reference_type, reference_id, description, details,
                             charged_at)""",
-            *_columns(rows, 9),
+            *_columns(new, 9),
         )
     if old := [(charge.id, charge.refunded) for charge in charges if not charge.new]:
         await conn.execute(

@@ -1,30 +1,18 @@
-"""HTTP in: what other services may ask of the ledger, under `/internal/v1`."""
+"""Accounts: opening one, and what is in it."""
 
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
 
 from libs.chassis.clock import Clock
-from libs.chassis.errors import NotFoundError
 from libs.chassis.internal_api import calling_service
 from libs.chassis.pool import Pool
-from libs.contracts import ids
 from libs.contracts.catalogue import Catalogue
 from libs.contracts.http.base import Cursor, Limit, Page
 from libs.contracts.http.credits_v1 import Balance, Lot, Transaction
+from services.credits.api.paths import Account
 from services.credits.operations import accounts
 from services.credits.operations.ledger import Ledger
-
-
-def _account(account: str) -> UUID:
-    try:
-        return ids.read("account", account)
-    except ValueError as error:
-        raise NotFoundError(str(error)) from error
-
-
-Account = Annotated[UUID, Depends(_account)]
 
 
 def routes(pool: Pool, ledger: Ledger, catalogue: Catalogue, clock: Clock) -> APIRouter:
