@@ -1,0 +1,1 @@
+"""How fast the ledger is, against floors measured beside it: `make bench-ledger`."""

@@ -1,0 +1,138 @@
+"""Usage end to end: a prefilled topic is read, rated, burnt, journalled and announced by real workers."""
+
+import json
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.partitioner import DefaultPartitioner
+
+from deploy.cli.customer import wait_for
+from libs.contracts import ids
+from libs.contracts.topics import USAGE_EVENTS
+from services.credits.consumers import USAGE_CONSUMER
+from tests.bench.ledger.cell import METER, Cell
+
+GROUP = f"scrip-{USAGE_CONSUMER}"
+
+
+@dataclass(frozen=True, slots=True)
+class Burnt:
+    """How long some workers took for how much."""
+
+    events: int
+    seconds: float
+
+    @property
+    def per_second(self) -> float:
+        """Events a second."""
+        return self.events / self.seconds
+
+
+def uniform(accounts: Sequence[UUID], events: int) -> list[UUID]:
+    """Draw an account for each event, all alike."""
+    return random.choices(accounts, k=events)
+
+
+def zipf(accounts: Sequence[UUID], events: int) -> list[UUID]:
+    """Draw an account for each event, the first ones most often."""
+    return random.choices(accounts, weights=[1 / rank for rank in range(1, len(accounts) + 1)], k=events)
+
+
+async def prefill(cell: Cell, chosen: Sequence[UUID]) -> None:
+    """Write the events into the topic, each in its account's partition."""
+    producer = AIOKafkaProducer(bootstrap_servers=cell.servers.kafka, max_batch_size=900_000, acks="all")
+    await producer.start()
+    partitions = sorted(await producer.partitions_for(USAGE_EVENTS.name))
+    where = DefaultPartitioner()
+    rows: dict[int, list[tuple[bytes, bytes]]] = {partition: [] for partition in partitions}
+    for account in chosen:
+        key = ids.show("account", account).encode()
+        rows[where(key, partitions, partitions)].append((key, _event(key.decode())))
+    for partition, found in rows.items():
+        await _write(producer, partition, found)
+    await producer.stop()
+
+
+def _event(subject: str) -> bytes:
+    event = {
+        "specversion": "1.0",
+        "id": str(uuid4()),
+        "source": "/bench",
+        "type": METER,
+        "subject": subject,
+        "datacontenttype": "application/json",
+        "data": {"quantity": 1, "properties": {"tier": "standard"}},
+    }
+    return json.dumps(event, separators=(",", ":")).encode()
+
+
+async def _write(producer: AIOKafkaProducer, partition: int, rows: Sequence[tuple[bytes, bytes]]) -> None:
+    batch = producer.create_batch()
+    for key, value in rows:
+        if batch.append(key=key, value=value, timestamp=None) is None:
+            await (await producer.send_batch(batch, USAGE_EVENTS.name, partition=partition))
+            batch = producer.create_batch()
+            batch.append(key=key, value=value, timestamp=None)
+    await (await producer.send_batch(batch, USAGE_EVENTS.name, partition=partition))
+
+
+async def burn(cell: Cell, chosen: Sequence[UUID], *, workers: int = 1) -> Burnt:
+    """Prefill, start workers, and time them from their first commit to the last offset and announcement."""
+    await prefill(cell, chosen)
+    processes = [cell.worker(f"worker-{number}") for number in range(workers)]
+    conn = await asyncpg.connect(cell.database.owner_url)
+    before = await conn.fetchval("SELECT max(id) FROM batch")
+    for process in processes:
+        await process.start()
+    began, first = await _first_batch(conn, before)
+    await _until_empty(cell, conn, before, len(chosen))
+    seconds = time.monotonic() - began
+    for process in processes:
+        await process.stop()
+    await conn.close()
+    return Burnt(len(chosen) - first, seconds)
+
+
+async def _first_batch(conn: "asyncpg.Connection[asyncpg.Record]", before: int) -> tuple[float, int]:
+    entries = 0
+    while not entries:
+        entries = await conn.fetchval("SELECT coalesce(sum(entries), 0)::int FROM batch WHERE id > $1", before)
+    return time.monotonic(), entries
+
+
+async def _until_empty(cell: Cell, conn: "asyncpg.Connection[asyncpg.Record]", before: int, events: int) -> None:
+    """Wait until all are applied, announced and told, and the group has committed the topic's end."""
+
+    async def applied() -> bool:
+        done = await conn.fetchval("SELECT coalesce(sum(entries), 0) FROM batch WHERE id > $1", before)
+        return bool(done >= events)
+
+    async def told() -> bool:
+        return not await conn.fetchval(
+            """SELECT EXISTS (SELECT FROM outbox WHERE published_at IS NULL)
+                   OR EXISTS (SELECT FROM balance_change)"""
+        )
+
+    await wait_for(applied, seconds=600)
+    await wait_for(told, seconds=60)
+    await _until_committed(cell)
+
+
+async def _until_committed(cell: Cell) -> None:
+    consumer = AIOKafkaConsumer(bootstrap_servers=cell.servers.kafka, group_id=GROUP, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(USAGE_EVENTS.name, n) for n in range(USAGE_EVENTS.partitions)]
+        ends = await consumer.end_offsets(partitions)
+
+        async def committed() -> bool:
+            return all([(await consumer.committed(p) or 0) >= ends[p] for p in partitions])
+
+        await wait_for(committed, seconds=60)
+    finally:
+        await consumer.stop()
