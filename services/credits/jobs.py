@@ -18,6 +18,6 @@ def jobs(pool: Pool, ledger: Ledger, producer: Producer, clock: Clock) -> list[J
     async def settle() -> int:
         return await settle_due(pool, ledger, clock)
 
-    announcing = Job("announce_balances", announce, every_seconds=0.25, rest_seconds=0.05)
+    announcing = Job("announce_balances", announce, every_seconds=0.25, rest_seconds=0.05, longest_rest_seconds=0.4)
     pool.on_commit(announcing.wake)
     return [announcing, Job("settle_due", settle, every_seconds=1)]
