@@ -1,6 +1,6 @@
 """The catalogue: one file that describes what a deployment sells and by which rules.
 
-Read at start by payments (packs, prices) and credits (welcome bonus, burn order, price book).
+Read at start by payments (packs, prices) and credits (welcome bonus, burn order, price book, limits, activities).
 """
 
 import json
@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from .credits import Credits
+from .credits import MICRO, Credits
 from .events.payments_v1 import LotKind
 from .events.usage_v1 import PropertyName, PropertyValue
 from .money import Currency, Money, chargeable
@@ -98,11 +98,62 @@ class PriceBook(Section):
     meters: dict[str, Meter] = Field(default_factory=dict)
 
 
+class RunawayGuard(Section):
+    """Who would spend more within an hour is stopped, and people are told."""
+
+    account_per_hour: PositiveCredits | None = None
+    """What an account may spend within an hour."""
+    actor_per_hour: PositiveCredits | None = None
+    """What one user or API key may spend of an account within an hour."""
+    resume_after_minutes: Annotated[int, Field(ge=1, le=60 * 24 * 30)] | None = None
+    """When a stop ends by itself; by hand alone, if it is absent."""
+
+
+class Limits(Section):
+    """How much, how often. What is absent is not limited."""
+
+    minimum_purchase: PositiveCredits | None = None
+    maximum_balance: PositiveCredits | None = None
+    """What an account may have after a purchase; checked before it, never after."""
+    maximum_per_transaction: PositiveCredits | None = None
+    transactions_per_day: Annotated[int, Field(ge=1)] | None = None
+    """How many charges, holds and transfers an account may make in a day (UTC)."""
+    usage_counts: bool = False
+    """Whether usage events are transactions too, for the two limits above."""
+    runaway: RunawayGuard = RunawayGuard()
+    staff_grant: PositiveCredits | None = None
+    """What one of the staff may grant in one go; more needs a second person."""
+
+
+class LowBalance(Section):
+    """When an account is told that it has little left."""
+
+    threshold: Annotated[Credits, Field(ge=0)] = 10 * MICRO
+    """An account that has less is low, unless it has a threshold of its own."""
+
+
+class Activity(Section):
+    """Something that earns credits."""
+
+    credits: PositiveCredits
+    description: Annotated[str, Field(min_length=1, max_length=200)]
+    kind: LotKind = "granted"
+    expires_after_days: Annotated[int, Field(ge=1, le=36500)] | None = None
+    per_account: Annotated[int, Field(ge=1)] | None = None
+    """How often an account may earn by it, ever."""
+    per_account_and_day: Annotated[int, Field(ge=1)] | None = None
+    """How often an account may earn by it in a day (UTC)."""
+
+
 class Policies(Section):
     """What a deployment allows."""
 
     customer_refunds: bool = False
     """Whether a customer may refund his own purchases; staff always may."""
+    overdraft: Annotated[Credits, Field(ge=0)] = 0
+    """How far below nothing an account may spend, unless it has a limit of its own."""
+    expiry_warning_days: Annotated[int, Field(ge=0, le=365)] = 7
+    """How many days before credits expire their owner is told; none if 0."""
 
 
 class Catalogue(Section):
@@ -116,6 +167,9 @@ class Catalogue(Section):
     custom_amount: CustomAmount | None = None
     price_book: PriceBook
     policies: Policies = Policies()
+    limits: Limits = Limits()
+    low_balance: LowBalance = LowBalance()
+    activities: dict[Slug, Activity] = Field(default_factory=dict)
 
     @classmethod
     def of(cls, document: object) -> Self:

@@ -49,7 +49,8 @@ CREDIT_LIMIT_EXCEEDED = ErrorCode(
     "PAY006",
     422,
     "Credit limit exceeded",
-    "The amount is outside a limit of the catalogue, or more than one payment can carry.",
+    "Beyond a limit of the catalogue, the account or the member, or more than one payment can carry; or the account is "
+    "stopped since it spent too fast. Nothing moved.",
 )
 INVALID_REQUEST = ErrorCode(
     "PAY007",
@@ -152,6 +153,16 @@ MALFORMED_WEBHOOK = ErrorCode(
     "PAY031", 400, "Webhook is not an event", "The webhook is signed, but its body is not an event of Stripe."
 )
 REFUND_REFUSED = ErrorCode("PAY032", 409, "Refund refused", "Stripe refused the refund; no money went back.")
+ACCOUNT_NOT_EMPTY = ErrorCode(
+    "PAY033", 409, "Account not empty", "The account still has, holds or owes something; closing it has to be forced."
+)
+GRANT_STATE = ErrorCode(
+    "PAY034",
+    409,
+    "Not possible in the grant's state",
+    "The grant does not wait for a decision; `state` says how it stands.",
+)
+UNKNOWN_ACTIVITY = ErrorCode("PAY035", 422, "Unknown activity", "The catalogue has no activity of this name.")
 
 CODES: dict[str, ErrorCode] = {value.code: value for value in list(globals().values()) if isinstance(value, ErrorCode)}
 """Every code by its name."""

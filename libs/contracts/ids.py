@@ -18,6 +18,8 @@ PREFIXES = {
     "purchase": "pur",
     "refund": "ref",
     "lot": "lot",
+    "hold": "hld",
+    "grant": "grt",
     "transaction": "txn",
     "event": "evt",
     "message": "msg",
@@ -68,6 +70,8 @@ ApiKeyId = _kind("api_key")
 PurchaseId = _kind("purchase")
 RefundId = _kind("refund")
 LotId = _kind("lot")
+HoldId = _kind("hold")
+GrantId = _kind("grant")
 TransactionId = _kind("transaction")
 EventId = _kind("event")
 MessageId = _kind("message")

@@ -6,21 +6,44 @@ committed in `libs/contracts/examples/`, parses for ever.
 
 from .accounts_v1 import AccountOpened
 from .base import Event
-from .credits_v1 import BalanceChanged, CreditsGranted, CreditsTakenBack, UsageRejected
+from .credits_v1 import (
+    AccountClosed,
+    AccountFrozen,
+    AccountUnfrozen,
+    BalanceChanged,
+    CreditsGranted,
+    CreditsTakenBack,
+    HoldExpired,
+    LotExpired,
+    LotExpiring,
+    LowBalance,
+    RunawayResumed,
+    RunawayStopped,
+    UsageRejected,
+)
 from .payments_v1 import PaymentFailed, PaymentRefunded, PaymentSucceeded
 from .stripe_v1 import StripeEventReceived
 
 __all__ = [
     "ALL",
     "BY_TYPE",
+    "AccountClosed",
+    "AccountFrozen",
     "AccountOpened",
+    "AccountUnfrozen",
     "BalanceChanged",
     "CreditsGranted",
     "CreditsTakenBack",
     "Event",
+    "HoldExpired",
+    "LotExpired",
+    "LotExpiring",
+    "LowBalance",
     "PaymentFailed",
     "PaymentRefunded",
     "PaymentSucceeded",
+    "RunawayResumed",
+    "RunawayStopped",
     "StripeEventReceived",
     "UsageRejected",
 ]
@@ -34,6 +57,15 @@ ALL: tuple[type[Event], ...] = (
     CreditsGranted,
     CreditsTakenBack,
     UsageRejected,
+    LowBalance,
+    LotExpiring,
+    LotExpired,
+    HoldExpired,
+    RunawayStopped,
+    RunawayResumed,
+    AccountFrozen,
+    AccountUnfrozen,
+    AccountClosed,
     BalanceChanged,
 )
 

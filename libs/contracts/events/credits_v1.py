@@ -1,11 +1,11 @@
 """What credits tells of balances."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AwareDatetime, Field
 
 from ..credits import Credits
-from ..ids import AccountId, LotId
+from ..ids import AccountId, HoldId, LotId
 from ..topics import CREDITS_EVENTS, Topic
 from .base import Event
 from .payments_v1 import LotKind
@@ -93,3 +93,121 @@ class BalanceChanged(CreditsEvent):
     """What was spent beyond that, by usage."""
     debt: Credits
     """What a refund took back after it was spent; new credits repay it first."""
+
+
+class LowBalance(CreditsEvent):
+    """What is available crossed the account's threshold: once for each crossing, after all of a batch."""
+
+    type: ClassVar[str] = "scrip.balance.low.v1"
+
+    change: Literal["dropped", "recovered"]
+    """Whether it fell below, or came back."""
+    available: Credits
+    """What is available after the crossing, less an overdraft."""
+    threshold: Credits
+    """Below this the account is low."""
+
+
+class LotExpiring(CreditsEvent):
+    """Credits will soon expire; told once for each lot, some days before."""
+
+    type: ClassVar[str] = "scrip.lot.expiring.v1"
+
+    lot: LotId
+    """The lot."""
+    kind: LotKind
+    """Its kind."""
+    credits: Credits
+    """What remains of it as this is told."""
+    expires_at: AwareDatetime
+    """From when on it cannot be spent."""
+
+
+class LotExpired(CreditsEvent):
+    """Credits expired unspent and were written off; of one lot more than once, if a hold gave some back later."""
+
+    type: ClassVar[str] = "scrip.lot.expired.v1"
+
+    lot: LotId
+    """The lot."""
+    kind: LotKind
+    """Its kind."""
+    credits: Credits
+    """What was written off now."""
+    expired_at: AwareDatetime
+    """From when on it could not be spent."""
+    available: Credits
+    """What is available after it, less an overdraft."""
+
+
+class HoldExpired(CreditsEvent):
+    """A hold was neither captured nor released in time; what it still reserved is free."""
+
+    type: ClassVar[str] = "scrip.hold.expired.v1"
+
+    hold: HoldId
+    """The hold."""
+    credits: Credits
+    """What it freed."""
+    reference_type: str | None = None
+    """What kind of thing it was placed for."""
+    reference_id: str | None = None
+    """Which one."""
+
+
+class RunawayStopped(CreditsEvent):
+    """A spend would have passed what may be spent within an hour: it was refused, and whoever spent is stopped."""
+
+    type: ClassVar[str] = "scrip.runaway.stopped.v1"
+
+    actor: str | None = None
+    """The user or API key that is stopped, such as `user:usr_...`; absent if it is the whole account."""
+    spent: Credits
+    """What was spent within the last hour."""
+    limit: Credits
+    """What may be."""
+    refused: Credits
+    """What the refused spend came to."""
+    resumes_at: AwareDatetime | None = None
+    """When the stop ends by itself; absent if somebody has to end it."""
+
+
+class RunawayResumed(CreditsEvent):
+    """A stop is over."""
+
+    type: ClassVar[str] = "scrip.runaway.resumed.v1"
+
+    actor: str | None = None
+    """The user or API key that may go on; absent if it is the whole account."""
+    by: str | None = None
+    """Who ended it, such as `staff:ada`; absent if its time was over."""
+
+
+class AccountStateEvent(CreditsEvent):
+    """Somebody changed what an account may do."""
+
+    by: str
+    """Who did, such as `staff:ada`."""
+    reason: str
+    """Why, in his words."""
+
+
+class AccountFrozen(AccountStateEvent):
+    """An account was frozen: no new spends and holds; settlements and grants go on."""
+
+    type: ClassVar[str] = "scrip.account.frozen.v1"
+
+
+class AccountUnfrozen(AccountStateEvent):
+    """A frozen account is open again."""
+
+    type: ClassVar[str] = "scrip.account.unfrozen.v1"
+
+
+class AccountClosed(AccountStateEvent):
+    """An account was closed for good: nothing but settlements and what is paid for already."""
+
+    type: ClassVar[str] = "scrip.account.closed.v1"
+
+    available: Credits
+    """What was left in it, less an overdraft."""
