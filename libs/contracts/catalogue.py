@@ -15,6 +15,7 @@ from .money import Currency, Money, chargeable
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 PositiveCredits = Annotated[Credits, Field(gt=0)]
+LONGEST_HOLD_SECONDS = 366 * 24 * 60 * 60
 
 
 class Section(BaseModel):
@@ -145,11 +146,33 @@ class Activity(Section):
     """How often an account may earn by it in a day (UTC)."""
 
 
+class TransferPolicy(Section):
+    """How credits may change hands."""
+
+    maximum: PositiveCredits
+    """The most that one transfer may move."""
+
+
 class Policies(Section):
     """What a deployment allows."""
 
     customer_refunds: bool = False
     """Whether a customer may refund his own purchases; staff always may."""
+    transfers: TransferPolicy | None = None
+    """Whether customers may give credits to other accounts; absent, they may not."""
+    capture_above_hold: bool = False
+    """Whether a capture may burn more than its hold reserves, of what is available."""
+    hold_seconds: Annotated[int, Field(gt=0)] = 15 * 60
+    """How long a hold lives that does not say so."""
+    longest_hold_seconds: Annotated[int, Field(gt=0, le=LONGEST_HOLD_SECONDS)] = 24 * 60 * 60
+    """How long a hold lives at most, however often it is extended."""
+
+    @model_validator(mode="after")
+    def _a_hold_may_live_as_long_as_it_does(self) -> Self:
+        if self.hold_seconds > self.longest_hold_seconds:
+            raise ValueError("policies: hold_seconds is more than longest_hold_seconds")
+        return self
+
     overdraft: Annotated[Credits, Field(ge=0)] = 0
     """How far below nothing an account may spend, unless it has a limit of its own."""
     expiry_warning_days: Annotated[int, Field(ge=0, le=365)] = 7

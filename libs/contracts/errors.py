@@ -163,6 +163,42 @@ GRANT_STATE = ErrorCode(
     "The grant does not wait for a decision; `state` says how it stands.",
 )
 UNKNOWN_ACTIVITY = ErrorCode("PAY035", 422, "Unknown activity", "The catalogue has no activity of this name.")
+HOLD_SETTLED = ErrorCode(
+    "PAY036",
+    409,
+    "Hold is settled",
+    "The hold was captured or released before, and reserves nothing any more. Nothing was burnt.",
+)
+HOLD_EXPIRED = ErrorCode(
+    "PAY037",
+    409,
+    "Hold has expired",
+    "The hold was not captured or extended in time; what it reserved is free again. Nothing was burnt.",
+)
+CAPTURE_TOO_LARGE = ErrorCode(
+    "PAY038",
+    422,
+    "Capture exceeds what the hold reserves",
+    "More than the hold still reserves; `left` says how much that is. Nothing was burnt.",
+)
+HOLD_TOO_LONG = ErrorCode(
+    "PAY039", 422, "Hold would live too long", "No hold lives longer than the catalogue says, extended or not."
+)
+CHARGE_REFUND_TOO_LARGE = ErrorCode(
+    "PAY040",
+    422,
+    "Refund exceeds what is left of the charge",
+    "More than the charge burnt, less what was given back before; `left` says how much that is.",
+)
+REFERENCE_REUSED = ErrorCode(
+    "PAY041",
+    409,
+    "Reference reused for another charge",
+    "The account was charged for this reference before, another amount. The first charge stands; `charge` names it.",
+)
+TRANSFER_NOT_ALLOWED = ErrorCode(
+    "PAY042", 403, "Transfers not allowed", "The catalogue of this deployment does not let credits change hands."
+)
 
 CODES: dict[str, ErrorCode] = {value.code: value for value in list(globals().values()) if isinstance(value, ErrorCode)}
 """Every code by its name."""

@@ -21,6 +21,8 @@ PREFIXES = {
     "hold": "hld",
     "grant": "grt",
     "transaction": "txn",
+    "charge": "chg",
+    "transfer": "trf",
     "event": "evt",
     "message": "msg",
 }
@@ -73,5 +75,7 @@ LotId = _kind("lot")
 HoldId = _kind("hold")
 GrantId = _kind("grant")
 TransactionId = _kind("transaction")
+ChargeId = _kind("charge")
+TransferId = _kind("transfer")
 EventId = _kind("event")
 MessageId = _kind("message")

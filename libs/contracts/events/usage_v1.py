@@ -10,6 +10,8 @@ LARGEST_QUANTITY = 10**12
 PropertyName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 PropertyText = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00]*$")]
 PropertyValue = StrictBool | StrictInt | PropertyText
+Properties = Annotated[dict[PropertyName, PropertyValue], Field(max_length=50)]
+Quantity = Annotated[Decimal, Field(ge=0, le=LARGEST_QUANTITY, decimal_places=6)]
 
 
 class UsageData(BaseModel):
@@ -21,7 +23,7 @@ class UsageData(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    quantity: Annotated[Decimal, Field(ge=0, le=LARGEST_QUANTITY, decimal_places=6)] = Decimal(1)
+    quantity: Quantity = Decimal(1)
     """How much, in the meter's unit."""
-    properties: Annotated[dict[PropertyName, PropertyValue], Field(max_length=50)] = Field(default_factory=dict)
+    properties: Properties = Field(default_factory=dict)
     """What the price depends on, such as `resolution`."""
