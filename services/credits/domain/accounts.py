@@ -5,6 +5,7 @@ a lot is the head its own row lags behind. Whatever the head cannot answer alone
 (`whole`), and leaves a new head.
 """
 
+from copy import copy
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -72,6 +73,11 @@ class HeldCredits(msgspec.Struct, eq=False):
         """What it still reserves."""
         return sum(part.left for part in self.parts)
 
+    def as_it_is(self) -> "HeldCredits":
+        """Copy it: what happens later in the batch does not show."""
+        parts = [Part(part.lot, part.reserved, part.left) for part in self.parts]
+        return msgspec.structs.replace(self, parts=parts)
+
 
 class Leg(msgspec.Struct, frozen=True):
     """What a charge burnt of one lot; no lot is overdraft."""
@@ -95,6 +101,10 @@ class BurntCharge(msgspec.Struct, eq=False):
     legs: list[Leg] = []
     new: bool = False
     changed: bool = False
+
+    def as_it_is(self) -> "BurntCharge":
+        """Copy it: what happens later in the batch does not show."""
+        return copy(self)
 
 
 class Account(msgspec.Struct, eq=False):

@@ -34,7 +34,7 @@ def hold(books: Books, account: Account, posting: Hold) -> Result:
         new=True,
     )
     account.due_by(posting.expires_at)
-    return books.accepted(account, posting)
+    return _about(books.holds[posting.id], books.accepted(account, posting))
 
 
 def capture(books: Books, account: Account, posting: Capture) -> Result:
@@ -44,9 +44,9 @@ def capture(books: Books, account: Account, posting: Capture) -> Result:
         return books.refused(account, posting, found)
     beyond = max(posting.amount - found.left, 0)
     if beyond and not books.rules.capture_above_hold:
-        return books.refused(account, posting, "above_hold")
+        return _about(found, books.refused(account, posting, "above_hold"))
     if beyond and beyond > account.available + account.overdraft_limit:
-        return books.refused(account, posting, "insufficient")
+        return _about(found, books.refused(account, posting, "insufficient"))
     books.begin(account, posting)
     _burn_held(books, account, found, posting.amount - beyond)
     if beyond:
@@ -58,7 +58,7 @@ def capture(books: Books, account: Account, posting: Capture) -> Result:
         _free(books, account, found)
     if not found.left:
         _settle(books, found, "captured")
-    return books.accepted(account, posting, credits=posting.amount)
+    return _about(found, books.accepted(account, posting, credits=posting.amount))
 
 
 def release(books: Books, account: Account, posting: Release) -> Result:
@@ -70,16 +70,15 @@ def release(books: Books, account: Account, posting: Release) -> Result:
 
 
 def extend(books: Books, account: Account, posting: Extend) -> Result:
-    """Let a hold live longer; nothing moves, and no sequence is taken."""
+    """Let a hold live longer, never shorter; nothing moves, and no sequence is taken."""
     found = _open_hold(books, account, posting.hold)
     if not isinstance(found, HeldCredits):
         return books.refused(account, posting, found)
     if posting.expires_at > found.ends_by:
-        return books.refused(account, posting, "too_long")
-    found.expires_at = posting.expires_at
+        return _about(found, books.refused(account, posting, "too_long"))
+    found.expires_at = max(found.expires_at, posting.expires_at)
     found.changed = True
-    account.due_by(posting.expires_at)
-    return books.accepted(account, posting)
+    return _about(found, books.accepted(account, posting))
 
 
 def free(books: Books, account: Account, found: HeldCredits, posting: Posting, state: str) -> Result:
@@ -88,7 +87,12 @@ def free(books: Books, account: Account, found: HeldCredits, posting: Posting, s
     books.begin(account, posting)
     _free(books, account, found)
     _settle(books, found, state)
-    return books.accepted(account, posting, credits=freed)
+    return _about(found, books.accepted(account, posting, credits=freed))
+
+
+def _about(found: HeldCredits, result: Result) -> Result:
+    result.hold = found.as_it_is()
+    return result
 
 
 def _open_hold(books: Books, account: Account, hold: UUID) -> HeldCredits | Outcome:

@@ -11,6 +11,7 @@ from libs.chassis.fast_uuid import FastUUID
 from libs.contracts import errors as codes
 from libs.contracts.errors import ErrorCode
 from libs.contracts.events.payments_v1 import LotKind
+from services.credits.domain.accounts import BurntCharge, HeldCredits
 
 PRIORITY: dict[LotKind, int] = {
     "promotional": 10,
@@ -173,8 +174,10 @@ class Result(msgspec.Struct, eq=False):
     credits: int = 0
     """What it moved, where the posting's amount does not say: what was taken back, released, refunded."""
     debt_made: int = 0
-    charge: UUID | None = None
-    """The charge that stands for it: another one's than asked for, if its reference was charged before."""
+    charge: BurntCharge | None = None
+    """The charge it is about, as it was after it: another than asked for, if its reference was charged before."""
+    hold: HeldCredits | None = None
+    """The hold it is about, as it was after it."""
 
 
 REFUSALS: dict[Outcome, tuple[ErrorCode, str]] = {

@@ -24,19 +24,18 @@ def charge(books: Books, account: Account, posting: Charge) -> Result:
             return _charged_before(books, account, posting, before)
     result = spend(books, account, posting)
     if result.outcome == "accepted":
-        result.charge = posting.id
-        _note(books, posting)
+        result.charge = _note(books, posting).as_it_is()
     return result
 
 
 def _charged_before(books: Books, account: Account, posting: Charge, before: BurntCharge) -> Result:
     same = before.amount == posting.amount
     result = books.refused(account, posting, "duplicate" if same else "reference_reused")
-    result.charge = before.id
+    result.charge = before.as_it_is()
     return result
 
 
-def _note(books: Books, posting: Charge) -> None:
+def _note(books: Books, posting: Charge) -> BurntCharge:
     cause = posting.cause
     made = BurntCharge(
         posting.id,
@@ -53,6 +52,7 @@ def _note(books: Books, posting: Charge) -> None:
     books.charges[made.id] = made
     if cause.reference_type and cause.reference_id:
         books.charged[made.account, cause.reference_type, cause.reference_id] = made
+    return made
 
 
 def refund_charge(books: Books, account: Account, posting: ChargeRefund) -> Result:
@@ -62,7 +62,9 @@ def refund_charge(books: Books, account: Account, posting: ChargeRefund) -> Resu
         return books.refused(account, posting, "no_charge")
     amount = posting.amount or charge.amount - charge.refunded
     if not 0 < amount <= charge.amount - charge.refunded:
-        return books.refused(account, posting, "above_charge")
+        result = books.refused(account, posting, "above_charge")
+        result.charge = charge.as_it_is()
+        return result
     books.begin(account, posting)
     anew = 0
     for leg in _last_burnt(charge, amount):
@@ -86,7 +88,9 @@ def refund_charge(books: Books, account: Account, posting: ChargeRefund) -> Resu
     charge.refunded += amount
     charge.changed = True
     account.spent -= amount
-    return books.accepted(account, posting, credits=amount)
+    result = books.accepted(account, posting, credits=amount)
+    result.charge = charge.as_it_is()
+    return result
 
 
 def _last_burnt(charge: BurntCharge, amount: int) -> list[Leg]:
