@@ -17,7 +17,7 @@ async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
     """Put the service together, for the role that the foundation was laid for."""
     catalogue = Catalogue.of(yaml.safe_load(settings.catalogue.read_text()))
     pool, clock = foundation.pool, foundation.clock
-    ledger = Ledger(clock, Rules(fifo=catalogue.burn_order == "fifo"))
+    ledger = Ledger(clock, Rules.of(catalogue))
     usage = consumers.UsageConsumer(
         settings.kafka,
         pool=pool,

@@ -53,7 +53,7 @@ class Credits:
     catalogue: Catalogue = CATALOGUE
 
     def __post_init__(self) -> None:
-        self.ledger = Ledger(self.clock, Rules(fifo=self.catalogue.burn_order == "fifo"))
+        self.ledger = Ledger(self.clock, Rules.of(self.catalogue))
 
     async def open(self, account: UUID | None = None) -> UUID:
         """Open an account, with its welcome bonus of ten credits."""

@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 
 from libs.contracts.events.payments_v1 import LotKind
+from services.credits.domain.tallies import Tally
 
 
 class Lot(msgspec.Struct, eq=False):
@@ -64,6 +65,7 @@ class HeldCredits(msgspec.Struct, eq=False):
     description: str | None
     details: str | None
     parts: list[Part]
+    actor: str | None = None
     settled_at: datetime | None = None
     new: bool = False
     changed: bool = False
@@ -125,9 +127,16 @@ class Account(msgspec.Struct, eq=False):
     spent: int
     expired: int
     refunded: int
+    overdraft_ever: int = 0
+    low_below: int = 0
+    low: bool | None = None
+    resumes_at: datetime | None = None
+    tally: Tally | None = None
     lots: list[Lot] = []
     whole: bool = False
     changed: bool = False
+    marked: bool = False
+    """What seldom changes has: its state, whether it is low, how far it was ever allowed to overdraw."""
 
     def show_head(self) -> None:
         """Let the head be the only lot that is known."""

@@ -4,12 +4,15 @@ Postings are accepted or refused one after the other, in arrival order. Each acc
 move from one bucket to another, lot by lot, with the balances after each.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, Self
 from uuid import UUID
 
+from libs.contracts.catalogue import Catalogue
+from libs.contracts.events import Event, LotExpired
 from services.credits.domain.accounts import Account, BurntCharge, HeldCredits, Lot
+from services.credits.domain.limits import Guard, Limits
 from services.credits.domain.postings import Outcome, Posting, Result
 
 Entry = tuple[object, ...]
@@ -37,6 +40,21 @@ class Rules:
     """Burn by age alone."""
     capture_above_hold: bool = False
     """A capture may burn more than its hold has reserved, of what is available."""
+    overdraft_limit: int = 0
+    """How far below nothing an account may spend that has no limit of its own."""
+    low_below: int = 0
+    """Below how much an account is low that has no threshold of its own."""
+    limits: Limits = field(default_factory=Limits)
+
+    @classmethod
+    def of(cls, catalogue: Catalogue) -> Self:
+        """Take them from the catalogue."""
+        return cls(
+            fifo=catalogue.burn_order == "fifo",
+            overdraft_limit=catalogue.policies.overdraft,
+            low_below=catalogue.low_balance.threshold,
+            limits=Limits.of(catalogue.limits),
+        )
 
 
 class Books:
@@ -55,6 +73,8 @@ class Books:
         self.holds: dict[UUID, HeldCredits] = {}
         self.charges: dict[UUID, BurntCharge] = {}
         self.entries: list[Entry] = []
+        self.guard: Guard | None = None
+        self.told: list[Event] = []
         self._posting: Posting
         self._leg = 0
 
@@ -118,6 +138,8 @@ class Books:
                 parts.append((lot, taken))
         if left or not parts:
             parts.append((None, left))
+            if left:
+                _note_overdraft(account)
         for part, taken in parts:
             account.available -= taken
             if target == HELD:
@@ -143,6 +165,21 @@ class Books:
         lot.remaining += amount - overdraft - debt
         lot.changed = True
         return amount - overdraft - debt
+
+    def tell_expired(self, account: Account, lot: Lot, credits: int) -> None:
+        """Tell that credits of a lot were written off."""
+        self.told.append(
+            LotExpired(
+                account=account.id,
+                sequence=account.sequence,
+                occurred_at=self.at,
+                lot=lot.id,
+                kind=lot.kind,
+                credits=credits,
+                expired_at=lot.expires_at or self.at,
+                available=account.available,
+            )
+        )
 
     def open_lot(self, account: Account, lot: Lot) -> None:
         """Add a new lot, still empty, to the account."""
@@ -176,10 +213,16 @@ class Books:
 _LATER_LEG = (None, None, None, None, None, None)
 
 
+def _note_overdraft(account: Account) -> None:
+    """Note the furthest limit under which the account ever spent more than it had: an auditor cannot know old ones."""
+    if account.overdraft_limit > account.overdraft_ever:
+        account.overdraft_ever, account.marked = account.overdraft_limit, True
+
+
 def why_not(account: Account, amount: int, room: int) -> Outcome | None:
     """Tell why an account cannot spend or reserve an amount for which there is so much room; None if it can."""
     if account.state != "open":
-        return "not_open"
+        return "stopped" if account.state == "stopped" else "not_open"
     if account.debt > 0:
         return "in_debt"
     return "insufficient" if amount > room else None

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+from libs.contracts.events import HoldExpired
 from services.credits.domain import funding, holding, spending
 from services.credits.domain.accounts import Account, HeldCredits, Lot
 from services.credits.domain.books import Books
+from services.credits.domain.limits import resume_in_time
 from services.credits.domain.postings import (
     Capture,
     Cause,
@@ -60,6 +62,8 @@ def settle_what_is_due(books: Books) -> list[Result]:
     """Free holds and write off lots whose instant has come, in the accounts whose lots were read."""
     if not books.due:
         return []
+    for account in (books.accounts[id] for id in books.due):
+        resume_in_time(account, at=books.at, told=books.told)
     holds = [hold for hold in books.holds.values() if hold.state == "pending" and hold.expires_at <= books.at]
     results = [_free(books, hold) for hold in sorted(holds, key=lambda hold: (hold.expires_at, hold.id.bytes))]
     for account in (books.accounts[id] for id in books.due):
@@ -71,7 +75,19 @@ def settle_what_is_due(books: Books) -> list[Result]:
 def _free(books: Books, hold: HeldCredits) -> Result:
     account = books.accounts[hold.account]
     cause = Cause("release", "hold", str(hold.id), "Hold expired")
-    return holding.free(books, account, hold, _own(account, "free", hold.id.hex, cause), "expired")
+    result = holding.free(books, account, hold, _own(account, "free", hold.id.hex, cause), "expired")
+    books.told.append(
+        HoldExpired(
+            account=account.id,
+            sequence=account.sequence,
+            occurred_at=books.at,
+            hold=hold.id,
+            credits=result.credits,
+            reference_type=hold.reference_type,
+            reference_id=hold.reference_id,
+        )
+    )
+    return result
 
 
 def _write_off(books: Books, account: Account, lot: Lot) -> Result:

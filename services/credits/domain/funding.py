@@ -8,7 +8,7 @@ PAID_FOR = ("purchased", "membership")
 
 
 def grant(books: Books, account: Account, posting: Grant) -> Result:
-    """Give a lot, once for a reference. A paid one is never refused: not to a frozen account either."""
+    """Give a lot, once for a reference. One that was paid for is never refused: not to a closed account either."""
     cause = posting.cause
     before = books.funded.get((posting.kind, cause.reference_type or "", cause.reference_id or ""))
     if before is not None:
@@ -19,6 +19,8 @@ def grant(books: Books, account: Account, posting: Grant) -> Result:
             posting.currency,
         )
         return books.refused(account, posting, "duplicate" if same else "conflict")
+    if account.state == "closed" and posting.cost_minor is None:
+        return books.refused(account, posting, "not_open")
     paid_for = posting.kind in PAID_FOR
     lot = Lot(
         posting.lot,
@@ -87,4 +89,5 @@ def expire(books: Books, account: Account, lot: Lot, posting: Posting) -> Result
     account.available -= gone
     account.expired += gone
     books.move(account, lot.id, AVAILABLE, BREAKAGE, gone)
+    books.tell_expired(account, lot, gone)
     return books.accepted(account, posting, credits=gone)

@@ -12,7 +12,10 @@ from services.credits.domain.postings import Capture, Extend, Hold, Outcome, Pos
 
 def hold(books: Books, account: Account, posting: Hold) -> Result:
     """Reserve available credits in burn order; what is reserved outlives its lot's expiry."""
-    if reason := why_not(account, posting.amount, account.available):
+    reason = why_not(account, posting.amount, account.available)
+    if reason is None and books.guard is not None:
+        reason = books.guard.admit(account, posting)
+    if reason is not None:
         return books.refused(account, posting, reason)
     books.begin(account, posting)
     parts = books.burn(account, posting.amount, HELD)
@@ -31,6 +34,7 @@ def hold(books: Books, account: Account, posting: Hold) -> Result:
         cause.description,
         cause.details,
         [Part(lot.id, taken, taken) for lot, taken in parts if lot is not None],
+        posting.actor,
         new=True,
     )
     account.due_by(posting.expires_at)
@@ -51,6 +55,8 @@ def capture(books: Books, account: Account, posting: Capture) -> Result:
     _burn_held(books, account, found, posting.amount - beyond)
     if beyond:
         books.burn(account, beyond, REVENUE)
+        if books.guard is not None:
+            books.guard.count(account, found.actor, beyond)
     account.spent += posting.amount
     found.captured += posting.amount
     found.changed = True
@@ -117,6 +123,8 @@ def _burn_held(books: Books, account: Account, found: HeldCredits, amount: int) 
 
 def _free(books: Books, account: Account, found: HeldCredits) -> None:
     """Give every part back to its lot; what its lot's expiry has overtaken is written off."""
+    if books.guard is not None:
+        books.guard.give_back(account, found.actor, found.left, placed_at=found.placed_at)
     for part in found.parts:
         freed, part.left = part.left, 0
         if not freed:
@@ -126,6 +134,7 @@ def _free(books: Books, account: Account, found: HeldCredits) -> None:
         if lot.expired(books.at):
             account.expired += freed
             books.move(account, lot.id, HELD, BREAKAGE, freed)
+            books.tell_expired(account, lot, freed)
         else:
             books.bring(account, lot, freed, HELD)
 

@@ -51,6 +51,11 @@ Outcome = Literal[
     "not_open",
     "in_debt",
     "insufficient",
+    "above_transaction_limit",
+    "too_many_transactions",
+    "above_own_limit",
+    "runaway",
+    "stopped",
     "no_lot",
     "no_hold",
     "hold_settled",
@@ -87,6 +92,8 @@ class Posting(msgspec.Struct, kw_only=True, eq=False):
     fingerprint: UUID
     amount: int
     cause: Cause
+    actor: str | None = None
+    """Who spends, such as `user:usr_...` or `key:key_...`: his own limits hold too."""
 
 
 class Spend(Posting):
@@ -185,6 +192,11 @@ REFUSALS: dict[Outcome, tuple[ErrorCode, str]] = {
     "not_open": (codes.ACCOUNT_NOT_OPEN, "The account is frozen or closed."),
     "in_debt": (codes.INSUFFICIENT_CREDITS, "The account is in debt; new credits repay that first."),
     "insufficient": (codes.INSUFFICIENT_CREDITS, "The account's available credits do not cover this."),
+    "above_transaction_limit": (codes.CREDIT_LIMIT_EXCEEDED, "One transaction may not cost so much."),
+    "too_many_transactions": (codes.CREDIT_LIMIT_EXCEEDED, "The account has made all the transactions of this day."),
+    "above_own_limit": (codes.CREDIT_LIMIT_EXCEEDED, "This is more than the account lets this spender have."),
+    "runaway": (codes.CREDIT_LIMIT_EXCEEDED, "This is more than may be spent within an hour; spending is stopped."),
+    "stopped": (codes.CREDIT_LIMIT_EXCEEDED, "Spending is stopped, since too much was spent within an hour."),
     "conflict": (codes.EVENT_ID_REUSED, "An event with this source and id, but another content, came before."),
 }
 """What a refused spend is told."""

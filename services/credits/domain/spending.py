@@ -7,7 +7,10 @@ from services.credits.domain.postings import PRIORITY, Charge, ChargeRefund, Res
 
 def spend(books: Books, account: Account, posting: Spend) -> Result:
     """Burn credits, down to the overdraft's limit."""
-    if reason := why_not(account, posting.amount, account.available + account.overdraft_limit):
+    reason = why_not(account, posting.amount, account.available + account.overdraft_limit)
+    if reason is None and books.guard is not None:
+        reason = books.guard.admit(account, posting)
+    if reason is not None:
         return books.refused(account, posting, reason)
     books.begin(account, posting)
     books.burn(account, posting.amount, REVENUE)
@@ -112,8 +115,10 @@ def transfer(books: Books, account: Account, posting: Transfer) -> Result:
     if other is None:
         return books.refused(account, posting, "unknown_account")
     reason = why_not(account, posting.amount, account.available)
-    if reason is None and other.state != "open":
+    if reason is None and other.state not in ("open", "stopped"):
         reason = "not_open"
+    if reason is None and books.guard is not None:
+        reason = books.guard.admit(account, posting)
     if reason is not None:
         return books.refused(account, posting, reason)
     books.begin(account, posting)

@@ -15,7 +15,9 @@ CREATE TABLE account (
     available bigint NOT NULL DEFAULT 0,
     held bigint NOT NULL DEFAULT 0,
     debt bigint NOT NULL DEFAULT 0,
-    overdraft_limit bigint NOT NULL DEFAULT 0,
+    -- its own, if not the deployment's; and the furthest under which it ever spent more than it had
+    overdraft_limit bigint,
+    overdraft_ever bigint NOT NULL DEFAULT 0,
     sequence bigint NOT NULL DEFAULT 0,
     -- the lot that burns next, and what remains of it: its own row lags behind (see the view lot_now)
     head_lot uuid,
@@ -27,9 +29,21 @@ CREATE TABLE account (
     spent bigint NOT NULL DEFAULT 0,
     expired bigint NOT NULL DEFAULT 0,
     refunded bigint NOT NULL DEFAULT 0,
+    -- its own threshold, if not the deployment's; whether it is below, null until it has been above
+    low_below bigint,
+    low boolean,
+    -- when a runaway's stop ends by itself
+    resumes_at timestamptz,
+    -- what was spent in this hour and the one before, and how often on its day; kept where that is limited
+    hour timestamptz,
+    hour_spent bigint NOT NULL DEFAULT 0,
+    hour_before_spent bigint NOT NULL DEFAULT 0,
+    day_spends int NOT NULL DEFAULT 0,
     opened_at timestamptz NOT NULL,
     changed_at timestamptz NOT NULL,
-    CONSTRAINT state_is_known CHECK (state IN ('open', 'frozen', 'closed')),
+    CONSTRAINT state_is_known CHECK (state IN ('open', 'stopped', 'frozen', 'closed')),
+    CONSTRAINT only_what_is_stopped_resumes CHECK (resumes_at IS NULL OR state = 'stopped'),
+    CONSTRAINT low_below_is_not_negative CHECK (low_below >= 0),
     CONSTRAINT held_is_not_negative CHECK (held >= 0),
     CONSTRAINT debt_is_not_negative CHECK (debt >= 0),
     CONSTRAINT overdraft_limit_is_not_negative CHECK (overdraft_limit >= 0),
@@ -55,6 +69,8 @@ CREATE TABLE lot (
     reference_id text NOT NULL,
     granted_at timestamptz NOT NULL,
     expires_at timestamptz,
+    -- when its owner was told that it will expire
+    warned_at timestamptz,
     CONSTRAINT kind_is_known
     CHECK (kind IN ('purchased', 'membership', 'promotional', 'refunded', 'granted', 'transferred')),
     CONSTRAINT remaining_is_part_of_granted CHECK (remaining BETWEEN 0 AND granted),
@@ -65,6 +81,7 @@ CREATE TABLE lot (
 ) WITH (fillfactor = 80);
 CREATE INDEX lot_open ON lot (account_id) WHERE open;
 CREATE INDEX lot_of_account ON lot (account_id, id);
+CREATE INDEX lot_to_warn_of ON lot (expires_at) WHERE open AND expires_at IS NOT NULL AND warned_at IS NULL;
 GRANT SELECT, INSERT, UPDATE ON lot TO app_role;
 
 -- Lots as they are: what remains of a head stands with its account.
@@ -92,6 +109,7 @@ CREATE TABLE hold (
     details json,
     -- [{lot, reserved, left}]: what was burnt into it, in order
     parts jsonb NOT NULL,
+    actor text,
     settled_at timestamptz,
     CONSTRAINT state_is_known CHECK (state IN ('pending', 'captured', 'released', 'expired')),
     CONSTRAINT reserved_is_positive CHECK (reserved > 0),
@@ -187,3 +205,24 @@ CREATE TABLE balance_change (
     account_ids uuid [] NOT NULL
 );
 GRANT SELECT, INSERT, DELETE ON balance_change TO app_role;
+
+-- Who spends of an account, such as `user:usr_...`: kept where he has limits, or all who spend have.
+CREATE TABLE actor (
+    account_id uuid NOT NULL,
+    name text NOT NULL,
+    day_limit bigint,
+    month_limit bigint,
+    stopped boolean NOT NULL DEFAULT false,
+    resumes_at timestamptz,
+    -- what he spent in this hour and the one before, on its day, in its month
+    hour timestamptz,
+    hour_spent bigint NOT NULL DEFAULT 0,
+    hour_before_spent bigint NOT NULL DEFAULT 0,
+    day_spent bigint NOT NULL DEFAULT 0,
+    month_spent bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (account_id, name),
+    CONSTRAINT a_days_limit_is_not_negative CHECK (day_limit >= 0),
+    CONSTRAINT a_months_limit_is_not_negative CHECK (month_limit >= 0),
+    CONSTRAINT only_who_is_stopped_resumes CHECK (resumes_at IS NULL OR stopped)
+) WITH (fillfactor = 80);
+GRANT SELECT, INSERT, UPDATE ON actor TO app_role;

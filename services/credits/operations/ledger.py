@@ -9,12 +9,14 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from libs.chassis import outbox
 from libs.chassis.clock import Clock
 from libs.chassis.pool import Connection
 from libs.chassis.telemetry import LEDGER_POSTINGS
 from services.credits.domain import decisions
 from services.credits.domain.accounts import Account
 from services.credits.domain.books import Books, Rules
+from services.credits.domain.limits import notice_low
 from services.credits.domain.postings import Grant, Posting, Result, Transfer
 from services.credits.operations.reading import read
 from services.credits.store import books as store
@@ -32,7 +34,8 @@ class Ledger:
     ) -> tuple[datetime, list[Result]]:
         """Apply a batch in the caller's transaction; answers the batch's instant and, in the order given, each result.
 
-        What is due in its accounts, and in those named beside it, is posted first. No account goes back in time.
+        What is due in its accounts, and in those named beside it, is posted first. No account goes back in time. What
+        the batch itself has to tell (lots and holds that expired, balances that are low, stops) is told with it.
         """
         if not postings and not due:
             return self._clock.now(), []
@@ -44,18 +47,23 @@ class Ledger:
         _count(results)
         results = [decisions.decide(books, posting) for posting in postings]
         _count(results)
+        notice_low(accounts.values(), at=books.at, told=books.told)
         await store.write(conn, books)
+        if books.told:
+            await outbox.append(conn, *books.told, at=books.at)
         return books.at, results
 
     async def _lock(
         self, conn: Connection, postings: Sequence[Posting], ids: Sequence[UUID]
     ) -> tuple[dict[UUID, Account], datetime | None]:
         """Lock the accounts, in id order. One that is granted something and is not there is opened."""
-        accounts, latest = await store.lock_accounts(conn, ids)
+        accounts, latest = await store.lock_accounts(conn, ids, self._rules)
         receiving = {posting.account for posting in postings if isinstance(posting, Grant)}
         if missing := sorted(receiving - accounts.keys()):
             await store.open_accounts(conn, missing, self._clock.now())
-            return await store.lock_accounts(conn, ids)  # out of order, and so perhaps against another that opens it
+            return await store.lock_accounts(
+                conn, ids, self._rules
+            )  # out of order, and so perhaps against another that opens it
         return accounts, latest
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from libs.chassis.pool import Connection
 from services.credits.domain.accounts import Lot
 from services.credits.domain.books import Books
+from services.credits.domain.limits import Guard
 from services.credits.domain.postings import (
     Capture,
     Charge,
@@ -22,7 +23,9 @@ from services.credits.domain.postings import (
     Transfer,
     Usage,
 )
+from services.credits.domain.tallies import Actor
 from services.credits.store import books as store
+from services.credits.store import limits
 
 REMEMBERED = timedelta(days=36)
 """For how long a key is known: a day longer than the oldest usage event that is taken."""
@@ -38,6 +41,7 @@ async def read(conn: Connection, books: Books, postings: Sequence[Posting]) -> N
     await _read_references(conn, books, postings)
     due = books.due = [a.id for a in books.accounts.values() if a.next_due is not None and a.next_due <= books.at]
     await _read_holds(conn, books, postings, due)
+    await _read_actors(conn, books, postings)
     if wanted := [p.charge for p in postings if isinstance(p, ChargeRefund)]:
         books.charges = {charge.id: charge for charge in await store.charges(conn, wanted)}
     await _read_lots(conn, books, _whole(books, postings).union(due))
@@ -72,6 +76,18 @@ async def _read_holds(conn: Connection, books: Books, postings: Sequence[Posting
     named = [p.hold for p in postings if isinstance(p, Capture | Release | Extend)]
     if named or due:
         books.holds = {hold.id: hold for hold in await store.holds(conn, named, due, books.at)}
+
+
+async def _read_actors(conn: Connection, books: Books, postings: Sequence[Posting]) -> None:
+    """Set a guard, if there is a limit to keep to: the deployment's, or one of those who spend."""
+    rules = books.rules.limits
+    asked = {(p.account, p.actor) for p in postings if p.actor is not None}
+    asked.update((hold.account, hold.actor) for hold in books.holds.values() if hold.actor is not None)
+    actors = await limits.actors(conn, asked) if asked else {}
+    if rules.actor_per_hour is not None:
+        actors.update({name: Actor(*name) for name in asked - actors.keys()})
+    if actors or rules.any:
+        books.guard = Guard(rules, actors, at=books.at, told=books.told)
 
 
 def _whole(books: Books, postings: Sequence[Posting]) -> set[UUID]:
@@ -141,6 +157,8 @@ async def _look_ahead(conn: Connection, books: Books, due: Sequence[UUID]) -> No
     for id in due:
         account = books.accounts[id]
         account.next_due, account.changed = next_holds.get(id), True
+        if account.resumes_at is not None and account.resumes_at > books.at:
+            account.due_by(account.resumes_at)
         for lot in account.lots:
             if lot.remaining and not lot.expired(books.at):
                 account.due_by(lot.expires_at)

@@ -79,10 +79,10 @@ FROM account
 WHERE earned + purchased - spent - expired - refunded <> available + held - debt;
 
 -- name: I4 no prefix of an account's entries leaves less than nothing without an overdraft to cover it
-SELECT e.account_id AS account, e.sequence, e.available_after
+SELECT e.account_id AS account, e.sequence, e.available_after, c.overdraft_ever
 FROM entry AS e
 INNER JOIN account AS c ON c.id = e.account_id
-WHERE e.available_after < 0 AND c.overdraft_limit = 0;
+WHERE e.available_after < -c.overdraft_ever;
 
 -- name: I2 each entry's balances follow from the ones before
 SELECT account_id AS account, sequence, leg, available_after, available, held_after, held, debt_after, debt

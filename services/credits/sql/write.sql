@@ -27,11 +27,17 @@ UPDATE account AS a
 SET
     available = n.available, held = n.held, debt = n.debt, sequence = n.sequence, head_lot = n.head_lot,
     head_remaining = n.head_remaining, next_due = n.next_due, earned = n.earned, purchased = n.purchased,
-    spent = n.spent, expired = n.expired, refunded = n.refunded, changed_at = $19
+    spent = n.spent, expired = n.expired, refunded = n.refunded, changed_at = $19,
+    -- no tallies are given where nothing is limited
+    hour = coalesce(n.hour, a.hour), hour_spent = coalesce(n.hour_spent, a.hour_spent),
+    hour_before_spent = coalesce(n.hour_before_spent, a.hour_before_spent),
+    day_spends = coalesce(n.day_spends, a.day_spends)
 FROM unnest(
     $20::uuid [], $21::bigint [], $22::bigint [], $23::bigint [], $24::bigint [], $25::uuid [], $26::bigint [],
-    $27::timestamptz [], $28::bigint [], $29::bigint [], $30::bigint [], $31::bigint [], $32::bigint []
+    $27::timestamptz [], $28::bigint [], $29::bigint [], $30::bigint [], $31::bigint [], $32::bigint [],
+    $33::timestamptz [], $34::bigint [], $35::bigint [], $36::int []
 ) AS n (
-    id, available, held, debt, sequence, head_lot, head_remaining, next_due, earned, purchased, spent, expired, refunded
+    id, available, held, debt, sequence, head_lot, head_remaining, next_due, earned, purchased, spent, expired, refunded,
+    hour, hour_spent, hour_before_spent, day_spends
 )
 WHERE a.id = n.id

@@ -11,7 +11,9 @@ from msgspec.structs import astuple
 
 from libs.chassis.pool import Connection, Record
 from services.credits.domain.accounts import Account, BurntCharge, HeldCredits, Leg, Lot, Part
-from services.credits.domain.books import Books, Known
+from services.credits.domain.books import Books, Known, Rules
+from services.credits.domain.tallies import Tally
+from services.credits.store import limits
 
 WRITE = (Path(__file__).parents[1] / "sql" / "write.sql").read_text()
 
@@ -26,23 +28,31 @@ async def open_accounts(conn: Connection, accounts: Sequence[UUID], at: datetime
     )
 
 
-async def lock_accounts(conn: Connection, accounts: Sequence[UUID]) -> tuple[dict[UUID, Account], datetime | None]:
+async def lock_accounts(
+    conn: Connection, accounts: Sequence[UUID], rules: Rules
+) -> tuple[dict[UUID, Account], datetime | None]:
     """Lock the accounts in id order and read them; also tells the latest instant at which one of them changed.
 
     A statement of its own, before any other reads what belongs to them: those would see it as it was before the lock.
     The rows themselves come as they are once locked.
     """
     rows = await conn.fetch(
-        """SELECT id, state, available, held, debt, overdraft_limit, sequence, head_lot, head_remaining, next_due,
-                  earned, purchased, spent, expired, refunded, changed_at
+        """SELECT id, state, available, held, debt, coalesce(overdraft_limit, $2), sequence, head_lot, head_remaining,
+                  next_due, earned, purchased, spent, expired, refunded, overdraft_ever, coalesce(low_below, $3), low,
+                  resumes_at, hour, hour_spent, hour_before_spent, day_spends, changed_at
              FROM account WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE""",
         accounts,
+        rules.overdraft_limit,
+        rules.low_below,
     )
+    counting = rules.limits.count_accounts
     latest: datetime | None = None
     locked: dict[UUID, Account] = {}
     for row in rows:
-        *columns, changed_at = row
-        locked[columns[0]] = Account(*columns)
+        account = locked[row[0]] = Account(*row[:19])
+        if counting:
+            account.tally = Tally(*row[19:23])
+        changed_at = row[23]
         if latest is None or changed_at > latest:
             latest = changed_at
     return locked, latest
@@ -99,17 +109,18 @@ async def holds(conn: Connection, ids: Sequence[UUID], accounts: Sequence[UUID],
     """Read holds by their ids, and those of accounts that are due."""
     rows = await conn.fetch(
         """SELECT id, account_id, state, reserved, captured, placed_at, expires_at, ends_by, reference_type,
-                  reference_id, description, details::text, parts, settled_at
+                  reference_id, description, details::text, parts, actor, settled_at
              FROM hold
             WHERE id = ANY($1) OR (account_id = ANY($2) AND state = 'pending' AND expires_at <= $3)""",
         ids,
         accounts,
         due,
     )
-    return [_hold(row) for row in rows]
+    return [held_credits(row) for row in rows]
 
 
-def _hold(row: Record) -> HeldCredits:
+def held_credits(row: Record) -> HeldCredits:
+    """Read a hold's row, its columns in the order of the struct's fields."""
     columns = list(row)
     columns[12] = [Part(UUID(part["lot"]), part["reserved"], part["left"]) for part in row["parts"]]
     return HeldCredits(*columns)
@@ -170,7 +181,13 @@ async def write(conn: Connection, books: Books) -> None:
     if changed:
         for account in changed:
             account.note_head()
-        await conn.execute(WRITE, *_columns(books.entries, 18), books.at, *_columns(_account_rows(changed), 13))
+        counted = _columns([_tally_row(a.tally) for a in changed if a.tally is not None], 4)
+        await conn.execute(
+            WRITE, *_columns(books.entries, 18), books.at, *_columns(_account_rows(changed), 13), *counted
+        )
+    await limits.write_marks(conn, [account for account in books.accounts.values() if account.marked])
+    if books.guard is not None:
+        await limits.write_actors(conn, [actor for actor in books.guard.actors.values() if actor.changed])
     await _write_lots(conn, [lot for lot in books.lots.values() if lot.changed or lot.new])
     await _write_holds(conn, [hold for hold in books.holds.values() if hold.changed or hold.new])
     await _write_charges(conn, [charge for charge in books.charges.values() if charge.changed or charge.new])
@@ -195,6 +212,10 @@ def _account_rows(changed: Iterable[Account]) -> list[tuple[Any, ...]]:
         )
         for a in changed
     ]
+
+
+def _tally_row(tally: Tally) -> tuple[Any, ...]:
+    return tally.hour, tally.spent, tally.spent_before, tally.times_today
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[Sequence[Any]]:
@@ -227,18 +248,18 @@ async def _write_lots(conn: Connection, lots: Sequence[Lot]) -> None:
 
 
 async def _write_holds(conn: Connection, holds: Sequence[HeldCredits]) -> None:
-    if new := [(*astuple(hold)[:12], _parts(hold)) for hold in holds if hold.new]:
+    if new := [(*astuple(hold)[:12], _parts(hold), hold.actor) for hold in holds if hold.new]:
         await conn.execute(
             """INSERT INTO hold (id, account_id, state, reserved, captured, placed_at, expires_at, ends_by,
-                                 reference_type, reference_id, description, details, parts)
+                                 reference_type, reference_id, description, details, parts, actor)
                SELECT h.id, h.account_id, h.state, h.reserved, h.captured, h.placed_at, h.expires_at, h.ends_by,
-                      h.reference_type, h.reference_id, h.description, h.details::json, h.parts::jsonb
+                      h.reference_type, h.reference_id, h.description, h.details::json, h.parts::jsonb, h.actor
                  FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::timestamptz[],
                              $7::timestamptz[], $8::timestamptz[], $9::text[], $10::text[], $11::text[], $12::text[],
-                             $13::text[])
+                             $13::text[], $14::text[])
                       AS h (id, account_id, state, reserved, captured, placed_at, expires_at, ends_by, reference_type,
-                            reference_id, description, details, parts)""",
-            *_columns(new, 13),
+                            reference_id, description, details, parts, actor)""",
+            *_columns(new, 14),
         )
     if old := [(h.id, h.state, h.captured, h.expires_at, _parts(h), h.settled_at) for h in holds if not h.new]:
         await conn.execute(
