@@ -7,8 +7,9 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 
@@ -23,12 +24,15 @@ from libs.contracts.envelope import CloudEvent
 from libs.contracts.events import PaymentRefunded, PaymentSucceeded
 from libs.contracts.topics import PAYMENTS_EVENTS, USAGE_EVENTS
 from services.credits.domain import usage_events
-from services.credits.domain.usage_events import MalformedEventError, UsageEvent
+from services.credits.domain.usage_events import MalformedEventError
 from services.credits.operations import payments, usage
 from services.credits.operations.ledger import Ledger
+from services.credits.operations.usage import Rated, rated
 
 USAGE_CONSUMER = "credits.scrip.usage.events.v1"
 _POLL_MS = 200
+_AT_A_STRETCH = 50
+"""Events read without looking whether the database has answered."""
 _RETRY_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0)
 
 
@@ -55,8 +59,8 @@ class Polled:
     """A poll, decoded: what can be burnt, what cannot even be read, and where to go on from."""
 
     generation: int
-    usages: list[tuple[Record, UsageEvent]]
-    malformed: list[tuple[Record, str]]
+    usages: list[tuple[ConsumerRecord, Rated]]
+    malformed: list[tuple[ConsumerRecord, str]]
     offsets: dict[TopicPartition, int]
 
 
@@ -96,7 +100,7 @@ class UsageConsumer:
 
     async def redrive(self, payload: bytes) -> None:
         """Burn one dead letter again, as if it had just come. Raises MalformedEventError if it cannot be read still."""
-        await usage.burn(self._pool, self._ledger, self._book, [usage_events.read(payload)], now=self._clock.now())
+        await usage.burn(self._pool, self._ledger, [rated(self._book, usage_events.read(payload), self._clock.now())])
 
     async def begin_anew(self) -> None:
         """Leave and join again, on a broker that has forgotten everything."""
@@ -141,23 +145,28 @@ class UsageConsumer:
                 async with self._drain.lock:
                     if polled.offsets:
                         await self._apply(polled)
-                        await consumer.commit(polled.offsets)
+                        await self._drain.committed()
+                        self._drain.committing = asyncio.create_task(consumer.commit(polled.offsets))
+            await self._drain.committed()
         finally:
             polling.cancel()
             await asyncio.gather(polling, return_exceptions=True)
+            with suppress(KafkaError):
+                await self._drain.committed()
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> Polled:
+        """Take what has come, read it and rate it, while the database works on the batch before."""
         generation = self._drain.generation
         found = await consumer.getmany(timeout_ms=_POLL_MS, max_records=self._batch)
-        polled = Polled(generation, [], [], {})
-        for partition, records in found.items():
-            polled.offsets[partition] = records[-1].offset + 1
-            for raw in records:
-                record = Record.of(raw)
-                try:
-                    polled.usages.append((record, usage_events.read(record.payload)))
-                except MalformedEventError as error:
-                    polled.malformed.append((record, error.detail))
+        polled = Polled(generation, [], [], {partition: records[-1].offset + 1 for partition, records in found.items()})
+        now = self._clock.now()
+        for number, record in enumerate(chain.from_iterable(found.values())):
+            try:
+                polled.usages.append((record, rated(self._book, usage_events.read(record.value or b""), now)))
+            except MalformedEventError as error:
+                polled.malformed.append((record, error.detail))
+            if number % _AT_A_STRETCH == 0:
+                await asyncio.sleep(0)
         return polled
 
     async def _apply(self, polled: Polled) -> None:
@@ -165,7 +174,7 @@ class UsageConsumer:
             await self._bury(record, error)
         await self._burn(polled.usages)
 
-    async def _burn(self, usages: Sequence[tuple[Record, UsageEvent]]) -> None:
+    async def _burn(self, usages: Sequence[tuple[ConsumerRecord, Rated]]) -> None:
         """Burn them all; if one of them spoils the batch, halve it until the culprit is alone."""
         if not usages:
             return
@@ -175,29 +184,30 @@ class UsageConsumer:
             raise
         except Exception as error:
             if len(usages) == 1:
-                log.exception("usage.culprit", event_id=usages[0][1].id)
+                log.exception("usage.culprit", event_id=usages[0][1].event.id)
                 await self._bury(usages[0][0], repr(error))
                 return
             half = len(usages) // 2
             await self._burn(usages[:half])
             await self._burn(usages[half:])
 
-    async def _burn_patiently(self, usages: Sequence[UsageEvent]) -> None:
+    async def _burn_patiently(self, usages: Sequence[Rated]) -> None:
         for pause in _RETRY_SECONDS:
             try:
-                await usage.burn(self._pool, self._ledger, self._book, usages, now=self._clock.now())
+                await usage.burn(self._pool, self._ledger, usages)
             except RETRYABLE as error:
                 log.warning("usage.retries", error=repr(error))
                 await asyncio.sleep(pause)
             else:
                 MESSAGES_HANDLED.labels(USAGE_CONSUMER, "handled").inc(len(usages))
                 return
-        await usage.burn(self._pool, self._ledger, self._book, usages, now=self._clock.now())
+        await usage.burn(self._pool, self._ledger, usages)
 
-    async def _bury(self, record: Record, error: str) -> None:
+    async def _bury(self, record: ConsumerRecord, error: str) -> None:
         async with self._pool.transaction() as conn:
             at = self._clock.now()
-            await dead_letters.record_letter(conn, USAGE_CONSUMER, record, error=error, attempts=1, at=at)
+            letter = Record.of(record)
+            await dead_letters.record_letter(conn, USAGE_CONSUMER, letter, error=error, attempts=1, at=at)
         MESSAGES_HANDLED.labels(USAGE_CONSUMER, "dead_letter").inc()
 
 
@@ -211,16 +221,28 @@ async def _seek_to_committed(consumer: AIOKafkaConsumer) -> None:
 
 
 class _UsageDrain(Drain):
-    """Also counts generations: what was polled while partitions moved is polled again by whoever has them now."""
+    """Also counts generations: what was polled while partitions moved is polled again by whoever has them now.
+
+    And knows the commit of offsets that is under way, while the next batch is being applied.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.generation = 0
+        self.committing: asyncio.Task[None] | None = None
+
+    async def committed(self) -> None:
+        """Wait until the offsets of the batch before are committed. Raises KafkaError if they could not be."""
+        if self.committing is not None:
+            committing, self.committing = self.committing, None
+            await committing
 
     async def on_partitions_revoked(self, revoked: object) -> None:
-        """Begin a new generation, then wait for the batch in hand."""
+        """Begin a new generation, then wait for the batch in hand, and its offsets."""
         self.generation += 1
         await super().on_partitions_revoked(revoked)
+        with suppress(KafkaError):  # then it is delivered again, and recognised
+            await self.committed()
 
     async def on_partitions_assigned(self, assigned: object) -> None:
         """Begin another: a poll that ran while partitions moved belongs to neither side."""

@@ -80,7 +80,8 @@ class Credits:
         """Report usage, as one batch; answers in the order of events "burnt", "again" or the refusal's code."""
         read = [usage_events.read(event.encode()) for event in events]
         book = self.catalogue.price_book
-        results, refusals = await usage.burn(self.pool, self.ledger, book, read, now=self.clock.now())
+        now = self.clock.now()
+        results, refusals = await usage.burn(self.pool, self.ledger, [usage.rated(book, event, now) for event in read])
         said = {(r.event.key, r.event.fingerprint): r.code.code for r in refusals}
         for result in results:
             if result.outcome in ("accepted", "duplicate", "duplicate_rejected"):

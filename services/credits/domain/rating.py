@@ -1,7 +1,6 @@
 """Rating: what a usage costs, by the price book."""
 
 from decimal import ROUND_CEILING, Decimal
-from typing import NamedTuple
 
 from libs.contracts.catalogue import Meter, Price, PriceBook
 from libs.contracts.credits import LARGEST
@@ -9,14 +8,7 @@ from libs.contracts.events.usage_v1 import PropertyValue
 from services.credits.domain.errors import UnknownMeterError, UnratableUsageError
 
 
-class Rating(NamedTuple):
-    """What a usage costs in micro-credits, and by which version of the price book."""
-
-    credits: int
-    price_version: str
-
-
-def rate(book: PriceBook, meter: str, quantity: Decimal, properties: dict[str, PropertyValue]) -> Rating:
+def rate(book: PriceBook, meter: str, quantity: int | Decimal, properties: dict[str, PropertyValue]) -> int:
     """Price a usage in whole micro-credits, rounded up: a part of a micro-credit is never given away.
 
     The first price whose conditions all hold is taken. Raises UnknownMeterError, UnratableUsageError.
@@ -25,18 +17,22 @@ def rate(book: PriceBook, meter: str, quantity: Decimal, properties: dict[str, P
     if found is None:
         raise UnknownMeterError(f'the price book has no meter "{meter[:100]}"')
     for price in found.prices:
-        if all(properties.get(name) == value for name, value in price.when.items()):
-            cost = _cost(found, price, quantity)
+        if _fits(price, properties):
+            cost = quantity * price.credits if isinstance(quantity, int) else _cost(found, price, quantity)
             if cost > LARGEST:
                 raise UnratableUsageError("this usage costs more than an account can hold")
-            return Rating(cost, book.version)
+            return cost
     raise UnratableUsageError(f'no price of "{meter[:100]}" fits these properties')
 
 
+def _fits(price: Price, properties: dict[str, PropertyValue]) -> bool:
+    for name, value in price.when.items():  # noqa: SIM110 - `all` takes three times as long
+        if properties.get(name) != value:
+            return False
+    return True
+
+
 def _cost(meter: Meter, price: Price, quantity: Decimal) -> int:
-    whole = int(quantity)
-    if whole == quantity:
-        return whole * price.credits
     if meter.whole_units:
-        return (whole + 1) * price.credits
+        return int(quantity.to_integral_value(ROUND_CEILING)) * price.credits
     return int((quantity * price.credits).to_integral_value(ROUND_CEILING))

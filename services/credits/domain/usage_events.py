@@ -30,7 +30,11 @@ class MalformedEventError(DomainError):
     code = MALFORMED_EVENT
 
 
-class UsageEvent(Struct, eq=False):
+Quantity = int | Decimal
+"""Whole quantities are ints, and only those."""
+
+
+class UsageEvent(Struct, eq=False, gc=False):
     """A usage event whose envelope could be read: which account, which deduplication key, what it says.
 
     `problem` says why the data could not be read, if it could not.
@@ -43,7 +47,7 @@ class UsageEvent(Struct, eq=False):
     source: str
     id: str
     time: datetime | None
-    quantity: Decimal
+    quantity: Quantity
     properties: dict[str, PropertyValue]
     payload: bytes
     problem: str | None = None
@@ -60,12 +64,12 @@ class UsageEvent(Struct, eq=False):
         ).decode()
 
 
-class _Data(Struct, forbid_unknown_fields=True):
+class _Data(Struct, forbid_unknown_fields=True, gc=False):
     quantity: Annotated[int, Meta(ge=0, le=LARGEST_QUANTITY)] = 1
     properties: dict[PropertyName, bool | int | Annotated[str, Meta(max_length=500)]] = {}
 
 
-class _Envelope(Struct):
+class _Envelope(Struct, gc=False):
     id: Name
     source: Name
     type: Name
@@ -91,30 +95,29 @@ def read(payload: bytes) -> UsageEvent:
         except (msgspec.MsgspecError, ValueError):
             pass
         else:
-            quantity, properties = Decimal(event.data.quantity), event.data.properties
-            return _usage(account, event, quantity=quantity, properties=properties, payload=payload)
+            return _usage(account, event.subject, event, event.data.quantity, event.data.properties, payload)
     return _read_by_contract(payload)
 
 
 def _account(subject: str) -> UUID:
-    if not subject.startswith("acc_"):
+    if not subject.startswith("acc_") or not subject.islower():
         raise ValueError
     return FastUUID(subject[4:])
 
 
-def _usage(
+def _usage(  # noqa: PLR0917 - called for every event: keywords cost
     account: UUID,
+    subject: str,
     event: "_Envelope | CloudEvent",
-    *,
-    quantity: Decimal,
+    quantity: Quantity,
     properties: dict[str, Any],
     payload: bytes,
 ) -> UsageEvent:
     # not its time: a service that reports again what it reported already may well date it anew
-    said = _SORTED.encode((account.hex, event.type, str(quantity), properties))
+    said = _SORTED.encode((event.type, quantity, properties))
     return UsageEvent(
         account,
-        key_of("usage", account.hex, event.source, event.id),
+        key_of("usage", subject, event.source, event.id),
         FastUUID(hashlib.sha256(said).digest()[:16]),
         event.type,
         event.source,
@@ -130,13 +133,15 @@ def _read_by_contract(payload: bytes) -> UsageEvent:
     try:
         event = CloudEvent.decode(payload)
         account = ids.read("account", event.subject or "")
+        subject = ids.show("account", account)
     except ValueError as error:
         raise MalformedEventError(f"not a usage event: {error}") from error
     try:
         data = UsageData.model_validate(event.data)
     except ValueError as error:
-        found = _usage(account, event, quantity=Decimal(0), properties=event.data, payload=payload)
+        found = _usage(account, subject, event, 0, event.data, payload)
         found.properties, found.problem = {}, f"the event's data cannot be read: {error}"[:1000]
         return found
-    quantity = data.quantity.normalize() if data.quantity != int(data.quantity) else Decimal(int(data.quantity))
-    return _usage(account, event, quantity=quantity, properties=data.properties, payload=payload)
+    whole = int(data.quantity)
+    quantity = whole if whole == data.quantity else data.quantity.normalize()
+    return _usage(account, subject, event, quantity, data.properties, payload)

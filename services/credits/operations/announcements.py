@@ -2,6 +2,7 @@
 
 import secrets
 from datetime import datetime
+from itertools import count
 
 import msgspec
 
@@ -49,7 +50,7 @@ def written(balance: AccountBalance, at: datetime) -> Message:
     }
     event = {
         "specversion": "1.0",
-        "id": f"evt_{secrets.token_hex(16)}",
+        "id": f"evt_{_PROCESS}{next(_NUMBERS):016x}",
         "source": BalanceChanged.source,
         "type": BalanceChanged.type,
         "subject": account,
@@ -61,3 +62,5 @@ def written(balance: AccountBalance, at: datetime) -> Message:
 
 
 _ENCODER = msgspec.json.Encoder()
+_PROCESS = secrets.token_hex(8)
+_NUMBERS = count()

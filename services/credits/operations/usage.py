@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from msgspec import Struct
+
 from libs.chassis import failpoints, outbox
 from libs.chassis.errors import DomainError
 from libs.chassis.pool import Connection, Pool
@@ -34,45 +36,51 @@ class Refusal:
     available: int | None = None
 
 
-async def burn(
-    pool: Pool, ledger: Ledger, book: PriceBook, events: Sequence[UsageEvent], *, now: datetime
-) -> tuple[list[Result], list[Refusal]]:
-    """Rate and burn a batch in one transaction; what is refused is kept, and told with an event.
+class Rated(Struct, eq=False, gc=False):
+    """A usage event, and what is to be burnt for it, or why nothing can be."""
+
+    event: UsageEvent
+    posting: Usage | None
+    refusal: Refusal | None
+
+
+def rated(book: PriceBook, event: UsageEvent, now: datetime) -> Rated:
+    """Rate an event, before anything is locked."""
+    if event.problem is not None:
+        return _unratable(event, INVALID_REQUEST, event.problem)
+    if event.time is not None and not now - OLDEST <= event.time <= now + NEWEST:
+        return _unratable(event, INVALID_REQUEST, "the event's time lies too far in the past or the future")
+    try:
+        credits = rate(book, event.meter, event.quantity, event.properties)
+    except DomainError as error:
+        return _unratable(event, error.code, error.detail)
+    cause = Cause("usage", None, event.meter, None, event.details(), book.version)
+    posting = Usage(account=event.account, key=event.key, fingerprint=event.fingerprint, amount=credits, cause=cause)
+    return Rated(event, posting, None)
+
+
+def _unratable(event: UsageEvent, code: ErrorCode, detail: str) -> Rated:
+    return Rated(event, None, Refusal(event, code, detail))
+
+
+async def burn(pool: Pool, ledger: Ledger, usages: Sequence[Rated]) -> tuple[list[Result], list[Refusal]]:
+    """Burn a batch in one transaction; what is refused is kept, and told with an event.
 
     A repeated event changes nothing, whether it was burnt or refused before.
     """
-    postings: list[Usage] = []
-    rated: list[UsageEvent] = []
-    refusals: list[Refusal] = []
-    for event in events:
-        found = _rate(book, event, now)
-        if isinstance(found, Refusal):
-            refusals.append(found)
-        else:
-            postings.append(found)
-            rated.append(event)
+    burning = [(usage.event, usage.posting) for usage in usages if usage.posting is not None]
+    refusals = [usage.refusal for usage in usages if usage.refusal is not None]
     async with pool.transaction() as conn:
-        at, results = await ledger.apply(conn, postings)
+        at, results = await ledger.apply(conn, [posting for _, posting in burning])
         refusals += [
-            _refusal(event, result) for event, result in zip(rated, results, strict=True) if result.outcome in REFUSALS
+            _refusal(event, result)
+            for (event, _), result in zip(burning, results, strict=True)
+            if result.outcome in REFUSALS
         ]
         await _record(conn, refusals, at)
         failpoints.reach("credits.burn.before_commit")
     failpoints.reach("credits.burn.after_commit")
     return results, refusals
-
-
-def _rate(book: PriceBook, event: UsageEvent, now: datetime) -> Usage | Refusal:
-    if event.problem is not None:
-        return Refusal(event, INVALID_REQUEST, event.problem)
-    if event.time is not None and not now - OLDEST <= event.time <= now + NEWEST:
-        return Refusal(event, INVALID_REQUEST, "the event's time lies too far in the past or the future")
-    try:
-        credits, version = rate(book, event.meter, event.quantity, event.properties)
-    except DomainError as error:
-        return Refusal(event, error.code, error.detail)
-    cause = Cause("usage", None, event.meter, None, event.details(), version)
-    return Usage(account=event.account, key=event.key, fingerprint=event.fingerprint, amount=credits, cause=cause)
 
 
 def _refusal(event: UsageEvent, result: Result) -> Refusal:

@@ -29,7 +29,9 @@ async def usage(figures: Figures) -> None:
         for _ in range(RUNS):
             under = await floor.rows_per_second(made.database.owner_url, made.accounts, seconds=FLOOR_SECONDS)
             burnt = await usages.burn(made, usages.uniform(made.accounts, EVENTS))
-            figures.console.print(f"  floor {under:,.0f}/s, usage {burnt.per_second:,.0f}/s")
+            figures.console.print(
+                f"  floor {under:,.0f}/s, usage {burnt.per_second:,.0f}/s, {burnt.cpu_us:.1f} us of the worker each"
+            )
             floors.append(under)
             rates.append(burnt.per_second)
             ratios.append(burnt.per_second / under)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 import asyncpg
+import psutil
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.partitioner import DefaultPartitioner
 
@@ -26,11 +27,18 @@ class Burnt:
 
     events: int
     seconds: float
+    cpu_seconds: float
+    """Of the workers' processes, from their first commit on."""
 
     @property
     def per_second(self) -> float:
         """Events a second."""
         return self.events / self.seconds
+
+    @property
+    def cpu_us(self) -> float:
+        """Microseconds of a worker's processor for each event."""
+        return self.cpu_seconds / self.events * 1e6
 
 
 def uniform(accounts: Sequence[UUID], events: int) -> list[UUID]:
@@ -90,12 +98,19 @@ async def burn(cell: Cell, chosen: Sequence[UUID], *, workers: int = 1) -> Burnt
     for process in processes:
         await process.start()
     began, first = await _first_batch(conn, before)
+    used = -sum(_cpu_seconds(process.pid) for process in processes)
     await _until_empty(cell, conn, before, len(chosen))
     seconds = time.monotonic() - began
+    used += sum(_cpu_seconds(process.pid) for process in processes)
     for process in processes:
         await process.stop()
     await conn.close()
-    return Burnt(len(chosen) - first, seconds)
+    return Burnt(len(chosen) - first, seconds, used)
+
+
+def _cpu_seconds(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
 
 
 async def _first_batch(conn: "asyncpg.Connection[asyncpg.Record]", before: int) -> tuple[float, int]:
