@@ -5,9 +5,10 @@ concurrent twins one acts: the other waits for its commit and gets the same answ
 """
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -30,6 +31,11 @@ class Key:
         """Take the fingerprint of an operation and its JSON-like body."""
         written = orjson.dumps([operation, body], option=orjson.OPT_SORT_KEYS)
         return cls(caller, key, hashlib.sha256(written).digest())
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """Tell it from other keys."""
+        return self.caller, self.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,59 @@ async def answer(conn: Connection, key: Key, *, status: int, body: Any) -> Claim
     if row is None:  # pruned meanwhile: nobody can ask for it again
         return Claim(fresh=False, subject=None, status=status, body=body)
     return Claim(fresh=False, subject=row["subject"], status=row["status"], body=row["body"])
+
+
+class Answer(NamedTuple):
+    """A definite answer, good or bad, whose body is written already (JSON); of a refusal code, detail and facts."""
+
+    status: int
+    body: bytes
+    replayed: bool = False
+
+
+class Given(NamedTuple):
+    """What is stored under a key: the fingerprint of its request, and the answer, if there is one yet."""
+
+    fingerprint: bytes
+    answer: Answer | None
+
+
+async def given(conn: Connection, keys: Sequence[Key]) -> dict[tuple[str, str], Given]:
+    """Find what is stored under many keys, each by its caller and key."""
+    rows = await conn.fetch(
+        """SELECT caller, key, fingerprint, status, body::text
+             FROM idempotency_key
+            INNER JOIN unnest($1::text[], $2::text[]) AS asked (caller, key) USING (caller, key)""",
+        [key.caller for key in keys],
+        [key.key for key in keys],
+    )
+    return {
+        (caller, key): Given(fingerprint, None if status is None else Answer(status, body.encode(), replayed=True))
+        for caller, key, fingerprint, status, body in rows
+    }
+
+
+async def give(conn: Connection, answers: Iterable[tuple[Key, Answer]], *, at: datetime) -> bool:
+    """Store many answers at once, in the transaction of their effects; False if a twin was faster for one of them.
+
+    Then the transaction has to be rolled back. In the keys' order, so that two who meet do not wait for each other.
+    """
+    written = sorted((key.caller, key.key, key.fingerprint, *answer[:2]) for key, answer in answers)
+    callers, keys, fingerprints, statuses, bodies = zip(*written, strict=True) if written else ((),) * 5
+    rows = await conn.fetch(
+        """INSERT INTO idempotency_key (caller, key, fingerprint, status, body, claimed_at)
+           SELECT a.caller, a.key, a.fingerprint, a.status, a.body::json, $6
+             FROM unnest($1::text[], $2::text[], $3::bytea[], $4::int[], $5::text[])
+                  AS a (caller, key, fingerprint, status, body)
+           ON CONFLICT DO NOTHING RETURNING 1""",
+        callers,
+        keys,
+        fingerprints,
+        statuses,
+        [body.decode() for body in bodies],
+        at,
+    )
+    return len(rows) == len(written)
 
 
 async def prune(conn: Connection, *, now: datetime, keep: timedelta = timedelta(days=7)) -> int:

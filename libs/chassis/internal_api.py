@@ -9,9 +9,16 @@ from libs.chassis.errors import IdempotencyKeyMissingError, NotAuthenticatedErro
 from libs.chassis.service_client import DEADLINE_HEADER, deadline
 from libs.contracts.http.base import CALLER_HEADER, IDEMPOTENCY_KEY_HEADER
 
+LONGEST_KEY = 255
+
 
 async def calling_service(request: Request) -> str:
     """Name the service that calls, by its token, and note how long it will wait. Raises NotAuthenticatedError."""
+    return service_of(request)
+
+
+def service_of(request: Request) -> str:
+    """Do as `calling_service` does."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise NotAuthenticatedError
@@ -22,10 +29,15 @@ async def calling_service(request: Request) -> str:
 
 
 async def idempotency_key(
-    key: Annotated[str | None, Header(alias=IDEMPOTENCY_KEY_HEADER, max_length=255)] = None,
+    key: Annotated[str | None, Header(alias=IDEMPOTENCY_KEY_HEADER, max_length=LONGEST_KEY)] = None,
 ) -> str:
     """Read the key that a state change needs. Raises IdempotencyKeyMissingError."""
-    if not key or "\x00" in key:
+    return checked_key(key)
+
+
+def checked_key(key: str | None) -> str:
+    """Do as `idempotency_key` does."""
+    if not key or "\x00" in key or len(key) > LONGEST_KEY:
         raise IdempotencyKeyMissingError
     return key
 

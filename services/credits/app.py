@@ -7,9 +7,10 @@ from libs.chassis.runner import Part
 from libs.chassis.service import Foundation
 from libs.contracts.catalogue import Catalogue
 from services.credits import consumers, jobs
-from services.credits.api import accounts
+from services.credits.api import accounts, charges, holds, transfers
 from services.credits.domain.books import Rules
 from services.credits.operations.ledger import Ledger
+from services.credits.operations.writer import Writer
 from services.credits.settings import Settings
 
 
@@ -27,6 +28,7 @@ async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
         batch=settings.usage_batch,
         session_ms=settings.kafka_session_timeout_ms,
     )
+    writer = Writer(pool, ledger, clock)
     work: list[Part] = []
     if foundation.works:
         consumers.subscribe(foundation.consumers, pool, ledger)
@@ -35,5 +37,11 @@ async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
         work = [usage, redriving, *jobs.jobs(pool, ledger, foundation.producer, clock)]
     app = foundation.app(checks={"usage": usage.ready} if foundation.works else {})
     if foundation.serves:
-        foundation.serve_internally(app, accounts.routes(pool, ledger, catalogue, clock))
-    return foundation.parts(app, jobs=work)
+        foundation.serve_internally(
+            app,
+            charges.routes(writer, pool, catalogue),
+            holds.routes(writer, pool, ledger, catalogue, clock),
+            transfers.routes(writer, catalogue),
+            accounts.routes(pool, ledger, catalogue, clock),
+        )
+    return foundation.parts(app, clients=[writer], jobs=work)

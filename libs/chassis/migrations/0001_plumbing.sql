@@ -41,7 +41,8 @@ CREATE TABLE idempotency_key (
     fingerprint bytea NOT NULL,
     subject uuid,
     status int,
-    body jsonb,
+    -- as it was written: who asks again is answered to the letter
+    body json,
     claimed_at timestamptz NOT NULL,
     PRIMARY KEY (caller, key),
     CONSTRAINT an_answer_is_whole CHECK ((status IS NULL) = (body IS NULL))

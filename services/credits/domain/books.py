@@ -51,6 +51,7 @@ class Rules:
         """Take them from the catalogue."""
         return cls(
             fifo=catalogue.burn_order == "fifo",
+            capture_above_hold=catalogue.policies.capture_above_hold,
             overdraft_limit=catalogue.policies.overdraft,
             low_below=catalogue.low_balance.threshold,
             limits=Limits.of(catalogue.limits),

@@ -22,6 +22,24 @@ class UnratableUsageError(DomainError):
     code = codes.UNRATABLE_USAGE
 
 
+class HoldTooLongError(DomainError):
+    """No hold lives that long."""
+
+    code = codes.HOLD_TOO_LONG
+
+
+class TransferNotAllowedError(DomainError):
+    """Credits do not change hands here."""
+
+    code = codes.TRANSFER_NOT_ALLOWED
+
+
+class TransferTooLargeError(DomainError):
+    """One transfer may not move so much."""
+
+    code = codes.CREDIT_LIMIT_EXCEEDED
+
+
 class LotMissingError(Exception):
     """A payment was refunded whose lot was never granted: an event is missing, and its key must wait for it."""
 

@@ -105,13 +105,15 @@ async def funded_lots(conn: Connection, references: Iterable[tuple[str, str, str
     return [Lot(*row) for row in rows]
 
 
+HOLD = """id, account_id, state, reserved, captured, placed_at, expires_at, ends_by, reference_type, reference_id,
+          description, details::text, parts, actor, settled_at"""
+
+
 async def holds(conn: Connection, ids: Sequence[UUID], accounts: Sequence[UUID], due: datetime) -> list[HeldCredits]:
     """Read holds by their ids, and those of accounts that are due."""
     rows = await conn.fetch(
-        """SELECT id, account_id, state, reserved, captured, placed_at, expires_at, ends_by, reference_type,
-                  reference_id, description, details::text, parts, actor, settled_at
-             FROM hold
-            WHERE id = ANY($1) OR (account_id = ANY($2) AND state = 'pending' AND expires_at <= $3)""",
+        f"""SELECT {HOLD} FROM hold
+             WHERE id = ANY($1) OR (account_id = ANY($2) AND state = 'pending' AND expires_at <= $3)""",  # noqa: S608 - a constant
         ids,
         accounts,
         due,

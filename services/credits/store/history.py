@@ -1,8 +1,10 @@
 """What happened to an account: its lots, and its transactions, each the first entry of a posting."""
 
+from typing import Any
 from uuid import UUID
 
 from libs.chassis.pool import Connection, Record
+from libs.contracts import ids
 from libs.contracts.http.credits_v1 import Lot, Transaction
 
 
@@ -60,19 +62,36 @@ async def transactions(conn: Connection, account: UUID, *, before: int | None, l
 
 def _transaction(row: Record) -> Transaction:
     details = row["details"] or {}
-    properties = details.pop("properties", {})
+    id: UUID = row["key"]
     return Transaction(
-        id=row["key"],
+        id=id,
         account=row["account_id"],
         type=row["type"],
         status="completed",
         credits=row["credits"],
         balance_after=row["balance_after"],
-        description=row["description"] or f"{details.get('quantity', '')} x {row['reference_id']}",
-        reference_type=row["reference_type"] or "meter",
-        reference_id=row["reference_id"],
-        metadata={name: str(value) for name, value in {**details, **properties}.items()},
+        description=row["description"] or _description(row, details),
+        reference_type=row["reference_type"] or ("meter" if row["type"] == "usage" else "transaction"),
+        reference_id=row["reference_id"] or ids.show("transaction", id),
+        metadata=_flat(details),
         price_version=row["price_version"],
         sequence=row["sequence"],
         at=row["at"],
     )
+
+
+def _description(row: Record, details: dict[str, Any]) -> str:
+    """Say what it was for, where nobody said it: a usage by its quantity, all else by its type."""
+    if meter := details.get("meter") or (row["type"] == "usage" and row["reference_id"]):
+        return f"{details.get('quantity', '')} x {meter}"
+    return str(row["type"]).replace("_", " ").capitalize()
+
+
+def _flat(details: dict[str, Any]) -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for name, value in details.items():
+        if isinstance(value, dict):
+            flat |= {inner: str(found) for inner, found in value.items()}
+        else:
+            flat[name] = str(value)
+    return flat

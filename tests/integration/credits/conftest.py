@@ -1,15 +1,40 @@
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
+from deploy.embedded.infrastructure import Infrastructure
+from libs.chassis.clock import Clock
+from libs.contracts.catalogue import Catalogue
+from tests.integration.credits.serving import Api, serving
 from tests.support.books import assert_books_balance
 from tests.support.databases import ServicePool
-from tests.support.ledger import Credits
+from tests.support.ledger import CATALOGUE, Credits
 
 
 @pytest.fixture
-async def credits(service_pool: ServicePool) -> AsyncIterator[Credits]:
+def catalogue() -> Catalogue:
+    """What the deployment under test sells and allows; a test module may have another."""
+    return CATALOGUE
+
+
+@pytest.fixture
+async def credits(service_pool: ServicePool, catalogue: Catalogue, tmp_path: Path) -> AsyncIterator[Credits]:
     """The credits service on a fresh database, whose books are audited when the test is over."""
-    ledger = Credits(await service_pool("credits"))
+    ledger = Credits(await service_pool("credits"), Clock(tmp_path / "clock"), catalogue)
     yield ledger
     await assert_books_balance(ledger.pool)
+
+
+@pytest.fixture
+async def api(
+    credits: Credits,
+    service_pool: ServicePool,
+    infrastructure: Infrastructure,
+    catalogue: Catalogue,
+    tmp_path: Path,
+) -> AsyncIterator[Api]:
+    """Its HTTP API, on the same database and by the same clock."""
+    database = service_pool.urls("credits")
+    async with serving(database, infrastructure, catalogue=catalogue, folder=tmp_path) as running:
+        yield running

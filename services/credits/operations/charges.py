@@ -1,0 +1,131 @@
+"""Charges: credits burnt for something, alone or many at once, and given back in full or in parts."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from pydantic import ValidationError
+
+from libs.chassis.errors import DomainError, NotFoundError
+from libs.chassis.idempotency import Answer, Key
+from libs.chassis.pool import Pool
+from libs.contracts import errors as codes
+from libs.contracts import ids
+from libs.contracts.catalogue import PriceBook
+from libs.contracts.credits import format_credits
+from libs.contracts.errors import CODES, PROBLEM_TYPE
+from libs.contracts.http.spending_v1 import ChargeBatch, ChargeOrder, ChargeRefundOrder
+from services.credits.domain.postings import Cause, Charge, ChargeRefund, Result
+from services.credits.operations import answers
+from services.credits.operations.answers import Shown
+from services.credits.operations.costs import cost
+from services.credits.operations.writer import Writer
+from services.credits.store import charges as store
+
+
+async def charge(writer: Writer, book: PriceBook, order: ChargeOrder, *, caller: str, key: str) -> Answer:
+    """Burn credits, once for a key of the caller and once for a reference. Raises what an order cannot be rated for."""
+    posting = _posting(book, order, caller)
+    named = Key.of(caller=caller, key=key, operation="charge", body=order.model_dump(mode="json"))
+    return await writer.write([posting], key=named, shape=lambda results, _: _charged(results[0]))
+
+
+def _posting(book: PriceBook, order: ChargeOrder, caller: str) -> Charge:
+    credits, cause = cost(book, order, "charge")
+    id = ids.new_id()
+    return Charge(account=order.account, key=id, fingerprint=id, amount=credits, cause=cause, actor=caller, id=id)
+
+
+def _charged(result: Result) -> Answer:
+    if result.charge is None or result.outcome not in ("accepted", "duplicate"):
+        return answers.refused(result)
+    return answers.good({**answers.charge(result.charge), "balance": answers.balance(result)})
+
+
+async def charge_many(writer: Writer, book: PriceBook, order: ChargeBatch, *, caller: str, key: str) -> Answer:
+    """Burn credits for many things in one transaction, each decided by itself; a bad one spoils no other."""
+    read = [_read(book, row, order.account, caller) for row in order.charges]
+    postings = [row for row in read if isinstance(row, Charge)]
+
+    def shape(results: Sequence[Result], _: datetime) -> Answer:
+        decided = iter(results)
+        rows = [_charged(next(decided)) if isinstance(row, Charge) else row for row in read]
+        return answers.good({"data": [_row(answer) for answer in rows]}, status=200)
+
+    named = Key.of(caller=caller, key=key, operation="charge_many", body=order.model_dump(mode="json"))
+    return await writer.write(postings, key=named, shape=shape)
+
+
+def _read(book: PriceBook, row: Any, account: UUID | None, caller: str) -> Charge | Answer:
+    """Read one charge of a batch, or tell what is wrong with it."""
+    if account is not None and isinstance(row, dict):
+        row = {"account": ids.show("account", account)} | row
+    try:
+        order = ChargeOrder.model_validate_json(orjson.dumps(row))
+        if account is not None and order.account != account:
+            raise NotFoundError("this account is not yours to charge")
+        return _posting(book, order, caller)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = "/".join(str(part) for part in first["loc"])
+        return answers.bad(codes.INVALID_REQUEST, f"{where}: {first['msg']}".removeprefix(": "))
+    except DomainError as error:
+        return answers.bad(error.code, error.detail, **error.facts)
+
+
+def _row(answer: Answer) -> Shown:
+    body = orjson.loads(answer.body)
+    if answer.status < 400:
+        return {"status": answer.status, "charge": body}
+    code = CODES[body["code"]]
+    problem = {
+        "type": PROBLEM_TYPE + code.code,
+        "title": code.title,
+        "status": code.status,
+        "detail": body["detail"],
+        "code": code.code,
+    }
+    return {"status": answer.status, "problem": problem | body["facts"]}
+
+
+async def refund(
+    writer: Writer, charge: UUID, order: ChargeRefundOrder, *, account: UUID, caller: str, key: str
+) -> Answer:
+    """Give back what a charge burnt, or a part of it, once for a key of the caller."""
+    id = ids.new_id()
+    posting = ChargeRefund(
+        account=account,
+        key=id,
+        fingerprint=id,
+        amount=order.amount or 0,
+        cause=Cause("charge_refund", "charge", ids.show("charge", charge), "Charge refunded"),
+        charge=charge,
+        lot=ids.new_id(),
+    )
+    body = [account, charge, order.amount]
+    named = Key.of(caller=caller, key=key, operation="refund_charge", body=body)
+    return await writer.write([posting], key=named, shape=lambda results, _: _refunded(results[0]))
+
+
+def _refunded(result: Result) -> Answer:
+    if result.charge is None or result.outcome != "accepted":
+        return answers.refused(result)
+    return answers.good(
+        {
+            "id": ids.show("transaction", result.posting.key),
+            "credits": format_credits(result.credits),
+            "charge": answers.charge(result.charge),
+            "balance": answers.balance(result),
+        }
+    )
+
+
+async def show(pool: Pool, charge: UUID, *, account: UUID) -> Shown:
+    """Show a charge of an account. Raises NotFoundError for another's."""
+    async with pool.connection() as conn:
+        found = await store.find(conn, account, charge)
+    if found is None:
+        raise NotFoundError
+    return answers.charge(found)
