@@ -61,3 +61,6 @@ Credits = Annotated[int, BeforeValidator(_read), _WRITTEN, _SCHEMA]
 
 RequestedCredits = Annotated[int, Field(gt=0), BeforeValidator(_read_text), _WRITTEN, _SCHEMA]
 """For requests: more than no credits, and only ever a string: FastAPI shows us parsed JSON, where 5 would be micro."""
+
+RequestedLimit = Annotated[int, Field(ge=0), BeforeValidator(_read_text), _WRITTEN, _SCHEMA]
+"""For requests: no credits or more, read as `RequestedCredits` is."""

@@ -8,6 +8,7 @@ from ..credits import Credits
 from ..events.payments_v1 import LotKind
 from ..ids import AccountId, LotId, TransactionId
 from .base import Answer
+from .limits_v1 import AccountState
 
 
 class ExpiringCredits(Answer):
@@ -54,6 +55,10 @@ class Balance(Answer):
     """Sums over the account's whole life."""
     sequence: int
     """Rises with every change."""
+    low: bool = False
+    """Whether less is available than the account's threshold."""
+    state: AccountState = "open"
+    """Only what is `open` may spend: not what is `stopped`, since it spent too much within an hour, or `frozen`."""
 
 
 class Lot(Answer):

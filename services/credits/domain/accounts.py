@@ -131,6 +131,7 @@ class Account(msgspec.Struct, eq=False):
     low_below: int = 0
     low: bool | None = None
     resumes_at: datetime | None = None
+    limits_actors: bool = False
     tally: Tally | None = None
     lots: list[Lot] = []
     whole: bool = False

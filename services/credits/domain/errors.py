@@ -40,6 +40,42 @@ class TransferTooLargeError(DomainError):
     code = codes.CREDIT_LIMIT_EXCEEDED
 
 
+class AccountNotOpenError(DomainError):
+    """The account is closed, or frozen."""
+
+    code = codes.ACCOUNT_NOT_OPEN
+
+
+class AccountNotEmptyError(DomainError):
+    """The account still has, holds or owes something."""
+
+    code = codes.ACCOUNT_NOT_EMPTY
+
+
+class LimitExceededError(DomainError):
+    """This is beyond a limit."""
+
+    code = codes.CREDIT_LIMIT_EXCEEDED
+
+
+class GrantStateError(DomainError):
+    """The grant does not wait for a decision."""
+
+    code = codes.GRANT_STATE
+
+
+class SecondPersonNeededError(DomainError):
+    """Another person than the one who asked for the grant has to decide about it."""
+
+    code = codes.NOT_ALLOWED
+
+
+class UnknownActivityError(DomainError):
+    """The catalogue has no activity of this name."""
+
+    code = codes.UNKNOWN_ACTIVITY
+
+
 class LotMissingError(Exception):
     """A payment was refunded whose lot was never granted: an event is missing, and its key must wait for it."""
 

@@ -1,8 +1,9 @@
 """Funding: lots that come, are taken back with their payment, or expire."""
 
+from libs.contracts.credits import LARGEST
 from services.credits.domain.accounts import Account, Lot
 from services.credits.domain.books import AVAILABLE, BREAKAGE, DEBT, PROMOTION, STRIPE, Books
-from services.credits.domain.postings import PRIORITY, Grant, Posting, Result, TakeBack
+from services.credits.domain.postings import PRIORITY, Grant, Outcome, Posting, Result, TakeBack
 
 PAID_FOR = ("purchased", "membership")
 
@@ -19,8 +20,8 @@ def grant(books: Books, account: Account, posting: Grant) -> Result:
             posting.currency,
         )
         return books.refused(account, posting, "duplicate" if same else "conflict")
-    if account.state == "closed" and posting.cost_minor is None:
-        return books.refused(account, posting, "not_open")
+    if posting.cost_minor is None and (reason := _why_not(account, posting.amount)):
+        return books.refused(account, posting, reason)
     paid_for = posting.kind in PAID_FOR
     lot = Lot(
         posting.lot,
@@ -42,6 +43,13 @@ def grant(books: Books, account: Account, posting: Grant) -> Result:
     else:
         account.earned += posting.amount
     return books.accepted(account, posting, credits=posting.amount)
+
+
+def _why_not(account: Account, amount: int) -> Outcome | None:
+    """Tell why an account cannot be given credits that nobody paid for."""
+    if account.state == "closed":
+        return "not_open"
+    return "too_much" if account.earned + account.purchased + amount > LARGEST else None
 
 
 def take_back(books: Books, account: Account, posting: TakeBack) -> Result:

@@ -56,6 +56,7 @@ Outcome = Literal[
     "above_own_limit",
     "runaway",
     "stopped",
+    "too_much",
     "no_lot",
     "no_hold",
     "hold_settled",

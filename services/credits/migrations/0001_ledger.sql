@@ -34,6 +34,8 @@ CREATE TABLE account (
     low boolean,
     -- when a runaway's stop ends by itself
     resumes_at timestamptz,
+    -- whether any of those who spend of it has limits of his own
+    limits_actors boolean NOT NULL DEFAULT false,
     -- what was spent in this hour and the one before, and how often on its day; kept where that is limited
     hour timestamptz,
     hour_spent bigint NOT NULL DEFAULT 0,

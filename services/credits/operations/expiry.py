@@ -1,13 +1,17 @@
 """Expiry: what is due is posted once, by whoever comes first: a posting of its account, a reader, or this."""
 
+from datetime import timedelta
 from uuid import UUID
 
+from libs.chassis import failpoints, outbox
 from libs.chassis.clock import Clock
 from libs.chassis.pool import Pool
+from libs.contracts.events import LotExpiring
 from services.credits.operations.ledger import Ledger
-from services.credits.store import accounts
+from services.credits.store import accounts, limits
 
 _ACCOUNTS_A_PASS = 500
+_WARNINGS_A_PASS = 500
 
 
 async def settle_due(pool: Pool, ledger: Ledger, clock: Clock) -> int:
@@ -27,3 +31,25 @@ async def settle_due_of(pool: Pool, ledger: Ledger, clock: Clock, account: UUID)
     if due:
         async with pool.transaction() as conn:
             await ledger.apply(conn, [], due=[account])
+
+
+async def warn_of_expiry(pool: Pool, clock: Clock, *, days: int) -> int:
+    """Tell of lots that expire within so many days, once of each; returns how many that was."""
+    async with pool.transaction() as conn:
+        at = clock.now()
+        lots = await limits.warn_of_expiry(conn, before=at + timedelta(days=days), at=at, limit=_WARNINGS_A_PASS)
+        told = [
+            LotExpiring(
+                account=lot["account_id"],
+                sequence=lot["sequence"],
+                occurred_at=at,
+                lot=lot["id"],
+                kind=lot["kind"],
+                credits=lot["remaining"],
+                expires_at=lot["expires_at"],
+            )
+            for lot in lots
+        ]
+        await outbox.append(conn, *told, at=at)
+        failpoints.reach("credits.warn_of_expiry.before_commit")
+    return len(lots)

@@ -61,9 +61,8 @@ class Ledger:
         receiving = {posting.account for posting in postings if isinstance(posting, Grant)}
         if missing := sorted(receiving - accounts.keys()):
             await store.open_accounts(conn, missing, self._clock.now())
-            return await store.lock_accounts(
-                conn, ids, self._rules
-            )  # out of order, and so perhaps against another that opens it
+            # out of order, and so perhaps against another that opens it
+            return await store.lock_accounts(conn, ids, self._rules)
         return accounts, latest
 
 

@@ -81,11 +81,15 @@ async def _read_holds(conn: Connection, books: Books, postings: Sequence[Posting
 async def _read_actors(conn: Connection, books: Books, postings: Sequence[Posting]) -> None:
     """Set a guard, if there is a limit to keep to: the deployment's, or one of those who spend."""
     rules = books.rules.limits
-    asked = {(p.account, p.actor) for p in postings if p.actor is not None}
-    asked.update((hold.account, hold.actor) for hold in books.holds.values() if hold.actor is not None)
-    actors = await limits.actors(conn, asked) if asked else {}
-    if rules.actor_per_hour is not None:
-        actors.update({name: Actor(*name) for name in asked - actors.keys()})
+    everybody = rules.actor_per_hour is not None
+    limited = {id for id, account in books.accounts.items() if everybody or account.limits_actors}
+    actors: dict[tuple[UUID, str], Actor] = {}
+    if limited:
+        asked = {(p.account, p.actor) for p in postings if p.actor is not None and p.account in limited}
+        asked.update((h.account, h.actor) for h in books.holds.values() if h.actor is not None)
+        actors = await limits.actors(conn, asked) if asked else {}
+        if everybody:
+            actors.update({name: Actor(*name) for name in asked - actors.keys()})
     if actors or rules.any:
         books.guard = Guard(rules, actors, at=books.at, told=books.told)
 

@@ -101,4 +101,6 @@ def _whole_balance(row: Record) -> Balance:
             refunded=row["refunded"],
         ),
         sequence=has.sequence,
+        low=row["low"] is not False,
+        state=row["state"],
     )

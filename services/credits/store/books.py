@@ -39,7 +39,7 @@ async def lock_accounts(
     rows = await conn.fetch(
         """SELECT id, state, available, held, debt, coalesce(overdraft_limit, $2), sequence, head_lot, head_remaining,
                   next_due, earned, purchased, spent, expired, refunded, overdraft_ever, coalesce(low_below, $3), low,
-                  resumes_at, hour, hour_spent, hour_before_spent, day_spends, changed_at
+                  resumes_at, limits_actors, hour, hour_spent, hour_before_spent, day_spends, changed_at
              FROM account WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE""",
         accounts,
         rules.overdraft_limit,
@@ -49,10 +49,10 @@ async def lock_accounts(
     latest: datetime | None = None
     locked: dict[UUID, Account] = {}
     for row in rows:
-        account = locked[row[0]] = Account(*row[:19])
+        account = locked[row[0]] = Account(*row[:20])
         if counting:
-            account.tally = Tally(*row[19:23])
-        changed_at = row[23]
+            account.tally = Tally(*row[20:24])
+        changed_at = row[24]
         if latest is None or changed_at > latest:
             latest = changed_at
     return locked, latest

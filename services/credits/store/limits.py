@@ -74,6 +74,7 @@ async def set_actor_limits(
     conn: Connection, account: UUID, name: str, *, day_limit: int | None, month_limit: int | None
 ) -> None:
     """Say what one may spend of an account in a day and in a month; the account's row must be locked."""
+    await conn.execute("UPDATE account SET limits_actors = true WHERE id = $1", account)
     await conn.execute(
         """INSERT INTO actor (account_id, name, day_limit, month_limit) VALUES ($1, $2, $3, $4)
            ON CONFLICT (account_id, name) DO UPDATE SET day_limit = $3, month_limit = $4""",
@@ -95,6 +96,11 @@ async def resume_actor(conn: Connection, account: UUID, name: str) -> bool:
         )
         is True
     )
+
+
+async def lock_account(conn: Connection, account: UUID) -> bool:
+    """Lock an account's row, as a batch would; False if there is none."""
+    return await conn.fetchval("SELECT true FROM account WHERE id = $1 FOR NO KEY UPDATE", account) is True
 
 
 async def write_marks(conn: Connection, marked: Sequence[Account]) -> None:
