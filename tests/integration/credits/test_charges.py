@@ -22,7 +22,12 @@ async def a_charge(api: Api, account: UUID, amount: str = "4", **more: Any) -> s
 
 async def test_a_charge_burns_and_says_what_is_left(credits: Credits, api: Api) -> None:
     account = await credits.open()
-    more = {"reference": BOOKING, "description": "A lesson", "metadata": {"Room": "7"}, "properties": {"hours": 2}}
+    more: dict[str, Any] = {
+        "reference": BOOKING,
+        "description": "A lesson",
+        "metadata": {"Room": "7"},
+        "properties": {"hours": 2},
+    }
     answer = await api.charge(account, "2.5", **more)
     made = ChargeMade.model_validate_json(answer.content)
     assert (made.account, made.credits, made.refunded) == (account, 2_500_000, 0)
