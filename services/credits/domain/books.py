@@ -74,6 +74,7 @@ class Books:
         self.holds: dict[UUID, HeldCredits] = {}
         self.charges: dict[UUID, BurntCharge] = {}
         self.entries: list[Entry] = []
+        self.late: list[Lot] = []
         self.guard: Guard | None = None
         self.told: list[Event] = []
         self._posting: Posting
@@ -165,6 +166,9 @@ class Books:
             self.move(account, lot.id, AVAILABLE, DEBT, debt)
         lot.remaining += amount - overdraft - debt
         lot.changed = True
+        account.due_by(lot.expires_at)
+        if lot.expired(self.at):
+            self.late.append(lot)
         return amount - overdraft - debt
 
     def tell_expired(self, account: Account, lot: Lot, credits: int) -> None:

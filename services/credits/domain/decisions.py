@@ -47,12 +47,16 @@ def decide(books: Books, posting: Posting) -> Result:
         same = before.fingerprint == posting.fingerprint
         return Result(posting, "duplicate" if same else "conflict", *before[1:])
     if refused := books.refused_usage.get(posting.key):
-        return Result(posting, "duplicate_rejected" if posting.fingerprint in refused else "conflict")
+        if posting.fingerprint in refused:
+            return Result(posting, "duplicate_rejected")
+        refused.add(posting.fingerprint)
+        return Result(posting, "conflict")
     account = books.accounts.get(posting.account)
     rule = _RULES[type(posting)]
     result = rule(books, account, posting) if account is not None else Result(posting, "unknown_account")
     if result.outcome == "accepted":
         books.remember(posting, result)
+        _write_off_what_came_late(books)
     elif isinstance(posting, Usage):
         books.refused_usage.setdefault(posting.key, set()).add(posting.fingerprint)
     return result
@@ -64,12 +68,30 @@ def settle_what_is_due(books: Books) -> list[Result]:
         return []
     for account in (books.accounts[id] for id in books.due):
         resume_in_time(account, at=books.at, told=books.told)
-    holds = [hold for hold in books.holds.values() if hold.state == "pending" and hold.expires_at <= books.at]
-    results = [_free(books, hold) for hold in sorted(holds, key=lambda hold: (hold.expires_at, hold.id.bytes))]
+    results = [_free(books, hold) for hold in _overdue(books)]
     for account in (books.accounts[id] for id in books.due):
         gone = [lot for lot in account.lots if lot.remaining and lot.expired(books.at)]
         results += [_write_off(books, account, lot) for lot in gone]
     return results
+
+
+def _overdue(books: Books) -> list[HeldCredits]:
+    """Name the holds to free, the longest overdue first; one of an account that nobody has locked is not ours."""
+    due = set(books.due)
+    holds = [
+        hold
+        for hold in books.holds.values()
+        if hold.state == "pending" and hold.expires_at <= books.at and hold.account in due
+    ]
+    return sorted(holds, key=lambda hold: (hold.expires_at, hold.id.bytes))
+
+
+def _write_off_what_came_late(books: Books) -> None:
+    """Write off credits whose lot had expired when they came: a payment told late, a refund that failed after all."""
+    for lot in books.late:
+        if lot.remaining and lot.account is not None:
+            _write_off(books, books.accounts[lot.account], lot)
+    books.late.clear()
 
 
 def _free(books: Books, hold: HeldCredits) -> Result:
@@ -92,7 +114,9 @@ def _free(books: Books, hold: HeldCredits) -> Result:
 
 def _write_off(books: Books, account: Account, lot: Lot) -> Result:
     cause = Cause("expiry", "lot", str(lot.id), "Credits expired")
-    return funding.expire(books, account, lot, _own(account, "expire", lot.id.hex, cause))
+    # credits may come back to a lot that was written off, and are written off once more: another posting, another key
+    what = f"{lot.id.hex}:{account.sequence}"
+    return funding.expire(books, account, lot, _own(account, "expire", what, cause))
 
 
 def _own(account: Account, verb: str, what: str, cause: Cause) -> Posting:

@@ -2,20 +2,28 @@
 
 from services.credits.domain.accounts import Account, BurntCharge, Leg, Lot
 from services.credits.domain.books import REVENUE, TRANSIT, Books, why_not
-from services.credits.domain.postings import PRIORITY, Charge, ChargeRefund, Result, Spend, Transfer
+from services.credits.domain.postings import PRIORITY, Charge, ChargeRefund, Outcome, Result, Spend, Transfer
 
 
 def spend(books: Books, account: Account, posting: Spend) -> Result:
     """Burn credits, down to the overdraft's limit."""
+    if reason := _why_not(books, account, posting):
+        return books.refused(account, posting, reason)
+    _burn(books, account, posting)
+    return books.accepted(account, posting)
+
+
+def _why_not(books: Books, account: Account, posting: Spend) -> Outcome | None:
     reason = why_not(account, posting.amount, account.available + account.overdraft_limit)
     if reason is None and books.guard is not None:
         reason = books.guard.admit(account, posting)
-    if reason is not None:
-        return books.refused(account, posting, reason)
+    return reason
+
+
+def _burn(books: Books, account: Account, posting: Spend) -> list[tuple[Lot | None, int]]:
     books.begin(account, posting)
-    books.burn(account, posting.amount, REVENUE)
     account.spent += posting.amount
-    return books.accepted(account, posting)
+    return books.burn(account, posting.amount, REVENUE)
 
 
 def charge(books: Books, account: Account, posting: Charge) -> Result:
@@ -25,9 +33,11 @@ def charge(books: Books, account: Account, posting: Charge) -> Result:
         before = books.charged.get((account.id, cause.reference_type, cause.reference_id))
         if before is not None:
             return _charged_before(books, account, posting, before)
-    result = spend(books, account, posting)
-    if result.outcome == "accepted":
-        result.charge = _note(books, posting).as_it_is()
+    if reason := _why_not(books, account, posting):
+        return books.refused(account, posting, reason)
+    legs = [Leg(lot.id if lot else None, taken) for lot, taken in _burn(books, account, posting)]
+    result = books.accepted(account, posting)
+    result.charge = _note(books, posting, legs).as_it_is()
     return result
 
 
@@ -38,7 +48,7 @@ def _charged_before(books: Books, account: Account, posting: Charge, before: Bur
     return result
 
 
-def _note(books: Books, posting: Charge) -> BurntCharge:
+def _note(books: Books, posting: Charge, legs: list[Leg]) -> BurntCharge:
     cause = posting.cause
     made = BurntCharge(
         posting.id,
@@ -50,6 +60,7 @@ def _note(books: Books, posting: Charge) -> BurntCharge:
         cause.description,
         cause.details,
         books.at,
+        legs,
         new=True,
     )
     books.charges[made.id] = made
@@ -59,7 +70,11 @@ def _note(books: Books, posting: Charge) -> BurntCharge:
 
 
 def refund_charge(books: Books, account: Account, posting: ChargeRefund) -> Result:
-    """Give back what a charge burnt, the last burnt first; what has expired since comes as a lot of its own."""
+    """Give back what a charge burnt, the last burnt first, each to its lot.
+
+    What has no lot to go to, as that has expired since or there was none, comes as a lot of its own, and before the
+    rest: it is what repays the overdraft that the charge left.
+    """
     charge = books.charges.get(posting.charge)
     if charge is None or charge.account != account.id:
         return books.refused(account, posting, "no_charge")
@@ -69,31 +84,38 @@ def refund_charge(books: Books, account: Account, posting: ChargeRefund) -> Resu
         result.charge = charge.as_it_is()
         return result
     books.begin(account, posting)
+    back: list[tuple[Lot, int]] = []
     anew = 0
     for leg in _last_burnt(charge, amount):
         lot = books.lots.get(leg.lot) if leg.lot else None
         if lot is None or lot.expired(books.at):
             anew += leg.amount
         else:
-            books.bring(account, lot, leg.amount, REVENUE)
+            back.append((lot, leg.amount))
     if anew:
-        lot = Lot(
-            posting.lot,
-            0,
-            kind="refunded",
-            priority=PRIORITY["refunded"],
-            granted=anew,
-            reference_type="charge_refund",
-            reference_id=str(posting.lot),
-        )
+        lot = _refunded(posting, anew)
         books.open_lot(account, lot)
         books.bring(account, lot, anew, REVENUE)
+    for lot, returned in back:
+        books.bring(account, lot, returned, REVENUE)
     charge.refunded += amount
     charge.changed = True
     account.spent -= amount
     result = books.accepted(account, posting, credits=amount)
     result.charge = charge.as_it_is()
     return result
+
+
+def _refunded(posting: ChargeRefund, amount: int) -> Lot:
+    return Lot(
+        posting.lot,
+        0,
+        kind="refunded",
+        priority=PRIORITY["refunded"],
+        granted=amount,
+        reference_type="charge_refund",
+        reference_id=str(posting.lot),
+    )
 
 
 def _last_burnt(charge: BurntCharge, amount: int) -> list[Leg]:

@@ -118,8 +118,12 @@ def _capturing(books: Books, postings: Sequence[Capture | Release]) -> set[UUID]
         posting.account
         for posting in postings
         if isinstance(posting, Capture)
-        and (hold := books.holds.get(posting.hold)) is not None
-        and (times[hold.id] > 1 or posting.amount > hold.left or (posting.final and posting.amount < hold.left))
+        and (
+            (hold := books.holds.get(posting.hold)) is None  # it is perhaps placed in this very batch
+            or times[hold.id] > 1
+            or posting.amount > hold.left
+            or (posting.final and posting.amount < hold.left)
+        )
     }
 
 
