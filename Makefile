@@ -1,6 +1,6 @@
 # Scrip. Nothing but Python 3.11+ and make is needed; everything else comes as packages into .venv and .scrip.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test verify format lock generate bench-platform clean
+.PHONY: help setup demo up down test verify format lock generate bench-platform bench-ledger bench-ledger-large clean
 
 PYTHON ?= python3
 # Five processes start together: compiled once is half the time. (Empty means: do write bytecode.)
@@ -57,6 +57,12 @@ generate: setup ## schemas and references, from the code
 
 bench-platform: setup ## how fast the whole is: build/bench/platform.json
 	@exec $(BIN)/python -m tests.bench.platform
+
+bench-ledger: setup ## how fast the ledger is, beside its floors: build/bench/ledger.json
+	@exec $(BIN)/python -m tests.bench.ledger
+
+bench-ledger-large: setup ## the same on a million accounts and on twenty million entries, which takes long
+	@exec $(BIN)/python -m tests.bench.ledger large
 
 clean: down ## removes what all this has made, but for the shared download cache
 	rm -rf .venv .scrip build

@@ -20,7 +20,9 @@ from deploy.embedded.processes import Process
 from deploy.embedded.readiness import answers
 from deploy.embedded.settings import PROJECT
 from deploy.embedded.settings import Settings as Servers
+from libs.chassis import invariants
 from libs.chassis.broker import topics
+from libs.chassis.pool import set_up
 from libs.contracts.topics import ALL
 from tests.support.databases import migrate
 
@@ -32,7 +34,12 @@ CATALOGUE = {
         "meters": {METER: {"unit": "unit", "prices": [{"when": {"tier": "standard"}, "credits": "0.5"}]}},
     },
 }
-POSTGRES = ("shared_buffers = '1GB'", "max_wal_size = '8GB'", "checkpoint_timeout = '30min'")
+POSTGRES = (
+    "track_commit_timestamp = on",
+    "shared_buffers = '1GB'",
+    "max_wal_size = '8GB'",
+    "checkpoint_timeout = '30min'",
+)
 """Room, and no checkpoint in the middle of a run; durability is as always."""
 
 
@@ -55,6 +62,35 @@ class Cell:
         rows = await conn.fetch("SELECT id FROM account ORDER BY id")
         self.accounts = [row["id"] for row in rows]
         await conn.close()
+
+    async def journal_bytes(self) -> int:
+        """Tell what the journal takes on the disk, with its indexes."""
+        conn = await asyncpg.connect(self.database.owner_url)
+        size = await conn.fetchval(
+            "SELECT sum(pg_total_relation_size(inhrelid)) FROM pg_inherits WHERE inhparent = 'entry'::regclass"
+        )
+        await conn.close()
+        return int(size)
+
+    async def bulk_load(self, entries: int) -> None:
+        """Burn a micro-credit so many times in the past, as if usage had, without the write path."""
+        conn = await asyncpg.connect(self.database.owner_url, command_timeout=3600)
+        each = entries // len(self.accounts)
+        async with conn.transaction():
+            await conn.execute(_BULK, each)
+            await conn.execute(_SETTLE, each)
+        await conn.execute("VACUUM (ANALYZE) account, lot, entry")
+        await conn.close()
+
+    async def audit(self) -> None:
+        """Check the books. Raises AssertionError with the first breach."""
+        conn = await asyncpg.connect(self.database.app_url, command_timeout=3600)
+        await set_up(conn)
+        checks = invariants.read(PROJECT / "services" / "credits")
+        breaches = [found async for found in invariants.check(conn, checks) if found.breaches]
+        await conn.close()
+        if breaches:
+            raise AssertionError(f"{breaches[0].invariant.sentence}: {breaches[0].breaches[0]}")
 
     def worker(self, name: str, role: str = "worker") -> Process:
         """Make a process of the credits service, not yet started."""
@@ -92,6 +128,7 @@ async def cell(accounts: int) -> AsyncIterator[Cell]:
             made = Cell(servers, database, folder, [])
             await made.open_accounts(accounts)
             yield made
+            await made.audit()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -131,3 +168,18 @@ WITH lots AS (
 )
 UPDATE account AS a SET head_lot = n.id, head_remaining = n.granted
   FROM numbered AS n WHERE n.account_id = a.id AND n.kind = 'promotional'"""
+
+_BULK = """
+WITH applied AS (
+    INSERT INTO batch (entries, at) SELECT $1 * count(*), now() FROM account RETURNING id
+)
+INSERT INTO entry (account_id, key, lot_id, fingerprint, at, sequence, batch_id, amount, available_after, held_after,
+                   debt_after, type, from_bucket, to_bucket, leg, reference_id, price_version, details)
+SELECT a.id, gen_random_uuid(), a.head_lot, a.id, now(), a.sequence + n, applied.id, 1, a.available - n, 0, 0, 'usage',
+       'available', 'revenue', 0, 'bench.unit', 'bench-1',
+       '{"source":"/bench","event_id":"00000000-0000-0000-0000-000000000000","quantity":"1"}'
+  FROM applied, account AS a CROSS JOIN generate_series(1, $1::int) AS n"""
+
+_SETTLE = """
+UPDATE account SET available = available - $1::int, head_remaining = head_remaining - $1::int, spent = spent + $1::int,
+                   sequence = sequence + $1::int"""

@@ -3,10 +3,12 @@
 Nothing is decided, deduplicated or told: the key is a constraint, and all values are ready in memory.
 """
 
+import asyncio
 import json
 import random
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -46,6 +48,30 @@ async def prepare(url: str) -> None:
     conn = await asyncpg.connect(url)
     await conn.execute(_TABLES)
     await conn.close()
+
+
+async def side_by_side(url: str, shares: Sequence[Sequence[UUID]], *, seconds: float) -> float:
+    """Insert on as many connections as there are shares of the accounts; answers rows a second, of all together."""
+    with ProcessPoolExecutor(len(shares)) as processes:
+        loop = asyncio.get_running_loop()
+        rates = [loop.run_in_executor(processes, _rows_per_second, url, list(share), seconds) for share in shares]
+        return sum(await asyncio.gather(*rates))
+
+
+async def bulk_load(url: str) -> None:
+    """Copy the journal's rows, so that the floor is as large."""
+    conn = await asyncpg.connect(url, command_timeout=3600)
+    columns = ", ".join(row["attname"] for row in await conn.fetch(_COLUMNS))
+    await conn.execute(f"INSERT INTO bench_floor ({columns}) SELECT {columns} FROM entry")
+    await conn.execute("VACUUM (ANALYZE) bench_floor")
+    await conn.close()
+
+
+_COLUMNS = "SELECT attname FROM pg_attribute WHERE attrelid = 'bench_floor'::regclass AND attnum > 0"
+
+
+def _rows_per_second(url: str, accounts: Sequence[UUID], seconds: float) -> float:
+    return asyncio.run(rows_per_second(url, accounts, seconds=seconds))
 
 
 async def rows_per_second(url: str, accounts: Sequence[UUID], *, seconds: float) -> float:

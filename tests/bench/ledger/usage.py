@@ -1,10 +1,12 @@
 """Usage end to end: a prefilled topic is read, rated, burnt, journalled and announced by real workers."""
 
+import asyncio
 import json
 import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -29,6 +31,8 @@ class Burnt:
     seconds: float
     cpu_seconds: float
     """Of the workers' processes, from their first commit on."""
+    grown_mb: float
+    """By how much a worker's memory grew meanwhile."""
 
     @property
     def per_second(self) -> float:
@@ -66,8 +70,8 @@ async def prefill(cell: Cell, chosen: Sequence[UUID]) -> None:
     await producer.stop()
 
 
-def _event(subject: str) -> bytes:
-    event = {
+def _event(subject: str, *, produced: datetime | None = None) -> bytes:
+    event: dict[str, object] = {
         "specversion": "1.0",
         "id": str(uuid4()),
         "source": "/bench",
@@ -76,6 +80,8 @@ def _event(subject: str) -> bytes:
         "datacontenttype": "application/json",
         "data": {"quantity": 1, "properties": {"tier": "standard"}},
     }
+    if produced is not None:
+        event["data"] = {"quantity": 1, "properties": {"tier": "standard", "produced": produced.isoformat()}}
     return json.dumps(event, separators=(",", ":")).encode()
 
 
@@ -99,13 +105,54 @@ async def burn(cell: Cell, chosen: Sequence[UUID], *, workers: int = 1) -> Burnt
         await process.start()
     began, first = await _first_batch(conn, before)
     used = -sum(_cpu_seconds(process.pid) for process in processes)
+    grown = -max(_rss_mb(process.pid) for process in processes)
     await _until_empty(cell, conn, before, len(chosen))
     seconds = time.monotonic() - began
     used += sum(_cpu_seconds(process.pid) for process in processes)
+    grown += max(_rss_mb(process.pid) for process in processes)
     for process in processes:
         await process.stop()
     await conn.close()
-    return Burnt(len(chosen) - first, seconds, used)
+    return Burnt(len(chosen) - first, seconds, used, grown)
+
+
+async def lag_ms(cell: Cell, *, per_second: int, seconds: int) -> list[float]:
+    """Produce at a steady rate with a worker at work; answers each event's milliseconds from there to its commit.
+
+    An event carries the instant at which it was produced; its batch's commit is read from the database.
+    """
+    worker = cell.worker("worker-0")
+    await worker.start()
+    conn = await asyncpg.connect(cell.database.owner_url)
+    before = await conn.fetchval("SELECT max(id) FROM batch")
+    await _produce_steadily(cell, per_second=per_second, seconds=seconds)
+    await _until_empty(cell, conn, before, per_second * seconds)
+    rows = await conn.fetch(
+        """SELECT 1000 * extract(epoch FROM pg_xact_commit_timestamp(e.xmin)
+                                 - (e.details #>> '{properties,produced}')::timestamptz) AS ms
+             FROM entry AS e WHERE e.batch_id > $1 AND e.leg = 0 AND e.details IS NOT NULL""",
+        before,
+    )
+    await worker.stop()
+    await conn.close()
+    settled = rows[len(rows) // 5 :]  # the first fifth warms it up
+    return [float(row["ms"]) for row in settled]
+
+
+async def _produce_steadily(cell: Cell, *, per_second: int, seconds: int) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=cell.servers.kafka, linger_ms=2)
+    await producer.start()
+    began, tick = time.monotonic(), 0.01
+    for number in range(int(seconds / tick)):
+        await asyncio.sleep(max(0.0, began + number * tick - time.monotonic()))
+        for account in uniform(cell.accounts, int(per_second * tick)):
+            key = ids.show("account", account)
+            await producer.send(USAGE_EVENTS.name, _event(key, produced=datetime.now(UTC)), key=key.encode())
+    await producer.stop()
+
+
+def _rss_mb(pid: int) -> float:
+    return float(psutil.Process(pid).memory_info().rss) / 1e6
 
 
 def _cpu_seconds(pid: int) -> float:
