@@ -1,5 +1,7 @@
 """Migrations: numbered SQL files, forward only, each applied once and remembered with its checksum.
 
+What is due again and again, such as next year's partitions, stands in `always/`: run at the end of every migration.
+
 Statements are sent one by one (a distributed PostgreSQL refuses several in a string), in one transaction a file.
 Two runners at once are safe: the lock is polled outside any transaction, so that the waiter holds no snapshot.
 """
@@ -35,11 +37,12 @@ PLUMBING = Path(__file__).parent / "migrations"
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One file: the folder's name for itself, the number and name of the file, its text."""
+    """One file: the folder's name for itself, the number and name of the file, its text; whether it is run always."""
 
     set: str
     name: str
     text: str
+    always: bool = False
 
     @property
     def checksum(self) -> str:
@@ -52,8 +55,10 @@ class ChangedMigrationError(Exception):
 
 
 def read(set_name: str, folder: Path) -> list[Migration]:
-    """Read a folder's migrations in the order of their numbers."""
-    return [Migration(set_name, file.stem, file.read_text()) for file in sorted(folder.glob("*.sql"))]
+    """Read a folder's migrations in the order of their numbers, then those that are run each time."""
+    once = [Migration(set_name, file.stem, file.read_text()) for file in sorted(folder.glob("*.sql"))]
+    again = [Migration(set_name, f.stem, f.read_text(), always=True) for f in sorted((folder / "always").glob("*.sql"))]
+    return once + again
 
 
 def statements(text: str) -> Iterator[str]:
@@ -86,7 +91,7 @@ def _end_of_remark(text: str, at: int) -> int:
 
 
 async def migrate(url: str, *, migrations: list[Migration], app_role: str) -> list[str]:
-    """Bring a database up to date as its owner; `app_role` in a file is the service's role. Returns what was applied.
+    """Bring a database up to date as its owner; `app_role` in a file is the service's role. Returns what is new.
 
     Raises ChangedMigrationError if a file that was applied has changed since.
     """
@@ -105,6 +110,11 @@ async def migrate(url: str, *, migrations: list[Migration], app_role: str) -> li
 
 
 async def _apply(conn: "asyncpg.Connection[asyncpg.Record]", migration: Migration, app_role: str) -> bool:
+    """Apply a migration that is due; tells whether it is new."""
+    if migration.always:
+        async with conn.transaction():
+            await _run(conn, migration, app_role)
+        return False
     known = await conn.fetchval(
         "SELECT checksum FROM schema_migration WHERE set = $1 AND name = $2", migration.set, migration.name
     )
@@ -113,8 +123,7 @@ async def _apply(conn: "asyncpg.Connection[asyncpg.Record]", migration: Migratio
     if known is not None:
         raise ChangedMigrationError(f"{migration.set}/{migration.name} was applied with another text")
     async with conn.transaction():
-        for statement in statements(_APP_ROLE.sub(f'"{app_role}"', migration.text)):
-            await conn.execute(statement)
+        await _run(conn, migration, app_role)
         await conn.execute(
             "INSERT INTO schema_migration (set, name, checksum) VALUES ($1, $2, $3)",
             migration.set,
@@ -124,7 +133,12 @@ async def _apply(conn: "asyncpg.Connection[asyncpg.Record]", migration: Migratio
     return True
 
 
+async def _run(conn: "asyncpg.Connection[asyncpg.Record]", migration: Migration, app_role: str) -> None:
+    for statement in statements(_APP_ROLE.sub(f'"{app_role}"', migration.text)):
+        await conn.execute(statement)
+
+
 async def pending(conn: Connection, migrations: list[Migration]) -> list[str]:
     """Name the migrations that a database still lacks (readiness asks this)."""
     applied = {(row["set"], row["name"]) for row in await conn.fetch("SELECT set, name FROM schema_migration")}
-    return [m.name for m in migrations if (m.set, m.name) not in applied]
+    return [m.name for m in migrations if not m.always and (m.set, m.name) not in applied]

@@ -139,14 +139,33 @@ CREATE TABLE charge (
 ) WITH (fillfactor = 90);
 GRANT SELECT, INSERT, UPDATE ON charge TO app_role;
 
--- One row for each application of a batch; its entries carry its id, and a background job seals both.
+-- One row for each application of a batch; its entries carry its id. Who inserts one has locked an account before, and
+-- so has a transaction id that is older than the batch's: by that the sealing job knows when no lower id can follow.
 CREATE TABLE batch (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     entries int NOT NULL,
-    at timestamptz NOT NULL,
-    transaction xid8 NOT NULL DEFAULT pg_current_xact_id()
+    at timestamptz NOT NULL
 );
 GRANT SELECT, INSERT ON batch TO app_role;
+
+-- The chain: a block seals the batches above those of the block before it, up to `last_batch`. Only ever added to.
+CREATE TABLE block (
+    number bigint PRIMARY KEY,
+    last_batch bigint NOT NULL,
+    batches bigint [] NOT NULL,
+    -- beside the batches: the hash over each one's entries, and two bytes of every entry's own to find a changed one by
+    hashes bytea [] NOT NULL,
+    marks bytea [] NOT NULL,
+    entries bigint NOT NULL,
+    -- over the hash of the block before and all of this one
+    hash bytea NOT NULL,
+    sealed_at timestamptz NOT NULL,
+    CONSTRAINT a_batch_ends_one_block UNIQUE (last_batch),
+    CONSTRAINT blocks_are_counted_from_one CHECK (number > 0),
+    CONSTRAINT a_hash_for_every_batch CHECK (cardinality(batches) = cardinality(hashes)),
+    CONSTRAINT marks_for_every_batch CHECK (cardinality(batches) = cardinality(marks))
+);
+GRANT SELECT, INSERT ON block TO app_role;
 
 -- The journal: each row moves an amount from one bucket to another. Only ever added to. A posting's first row also
 -- says what the posting was for, and by its key deduplicates: checked under the account's lock, since an index over
@@ -178,9 +197,46 @@ CREATE TABLE entry (
     CONSTRAINT the_first_leg_says_what_for CHECK ((leg = 0) = (fingerprint IS NOT NULL))
 ) PARTITION BY RANGE (at);
 CREATE INDEX entry_key ON entry (key);
-CREATE INDEX entry_batch ON entry USING brin (batch_id) WITH (pages_per_range = 16, autosummarize = on);
+-- What users ask of their transactions; usage, by far the most of them, is in neither of the two.
+CREATE INDEX entry_type ON entry (account_id, type, at, sequence) WHERE leg = 0 AND type <> 'usage';
+CREATE INDEX entry_reference ON entry (account_id, reference_id, at) WHERE reference_type IS NOT NULL;
+CREATE INDEX entry_batch ON entry USING brin (batch_id) WITH (pages_per_range = 32, autosummarize = on);
+-- the months are made by always/journal_months.sql
 CREATE TABLE entry_otherwise PARTITION OF entry DEFAULT;
 GRANT SELECT, INSERT ON entry TO app_role;
+
+-- Each entry's own hash, over its canonical bytes: fixed widths, then buckets of which no name begins another, then the
+-- type, which the zeros that follow end, then the rest with lengths. What is sealed so cannot be hashed otherwise later.
+CREATE VIEW entry_hash AS
+SELECT
+    account_id, at, sequence, leg, batch_id,
+    sha256(
+        uuid_send(account_id) || int8send(sequence) || int2send(leg) || uuid_send(key) || timestamptz_send(at)
+        || int8send(amount) || int8send(available_after) || int8send(held_after) || int8send(debt_after)
+        || enum_send(from_bucket) || enum_send(to_bucket) || enum_send(type)
+        || record_send(row(lot_id, fingerprint, reference_type, reference_id, description, price_version, details))
+    ) AS hash
+FROM entry;
+GRANT SELECT ON entry_hash TO app_role;
+
+-- Tells the index of batches of the journal's newest pages, which autovacuum does too late for the sealing job, and the
+-- tables' owner alone may do. Vacuum has precedence.
+CREATE FUNCTION summarise_newest_entries(at timestamptz) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '20ms' AS $$
+DECLARE
+    month regclass := coalesce(to_regclass(to_char(at AT TIME ZONE 'UTC', '"entry_"YYYY"_"MM')), 'entry_otherwise');
+    pages bigint := pg_relation_size(month) / current_setting('block_size')::int;
+    index regclass;
+BEGIN
+    SELECT i.indexrelid INTO index FROM pg_index AS i INNER JOIN pg_inherits AS h ON h.inhrelid = i.indexrelid
+     WHERE i.indrelid = month AND h.inhparent = 'entry_batch'::regclass;
+    FOR page IN greatest(pages - 4096, 0) / 32 .. pages / 32 LOOP
+        PERFORM brin_summarize_range(index, page * 32);
+    END LOOP;
+EXCEPTION WHEN lock_not_available THEN NULL;
+END $$;
+REVOKE ALL ON FUNCTION summarise_newest_entries (timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION summarise_newest_entries (timestamptz) TO app_role;
 
 -- Usage that was refused: kept apart, no sequence taken, so that the decision stays what it was.
 CREATE TABLE rejected_usage (

@@ -13,7 +13,7 @@ import pytest
 
 from deploy.embedded.databases import SERVICES, ServiceDatabase
 from deploy.embedded.infrastructure import Infrastructure
-from libs.chassis.migrations import ChangedMigrationError, Migration, migrate, pending
+from libs.chassis.migrations import ChangedMigrationError, Migration, migrate, pending, read
 
 ROOT = Path(__file__).parents[3]
 APP_ROLE = "scrip_credits"
@@ -65,6 +65,22 @@ async def test_each_file_is_applied_once_in_the_order_given(empty: Empty) -> Non
     assert await empty.migrate(MAKE, FILL) == ["0002_fill"]
     assert await empty.migrate(MAKE, FILL) == []
     assert await empty.conn.fetchval("SELECT count(*) FROM thing") == 1
+
+
+async def test_what_is_always_run_is_run_again_and_is_never_pending(empty: Empty) -> None:
+    again = Migration("test", "again", "INSERT INTO thing VALUES (7)", always=True)
+    assert await empty.migrate(MAKE, again) == ["0001_make"]
+    assert await empty.migrate(MAKE, again) == []
+    assert await empty.conn.fetchval("SELECT array_agg(id) FROM thing") == [7, 7]
+    assert await pending(empty.conn, [MAKE, again]) == []
+
+
+async def test_a_folder_has_its_files_in_order_and_those_that_are_always_run_last(tmp_path: Path) -> None:
+    (tmp_path / "always").mkdir()
+    for name in ("0002_two.sql", "0001_one.sql", "always/anew.sql"):
+        (tmp_path / name).write_text("SELECT 1")
+    found = [(file.name, file.always) for file in read("test", tmp_path)]
+    assert found == [("0001_one", False), ("0002_two", False), ("anew", True)]
 
 
 async def test_two_runners_at_once_apply_each_file_once(empty: Empty) -> None:
@@ -204,8 +220,9 @@ async def test_a_services_role_cannot_change_its_schema(templates: dict[str, Ser
 
 
 ONLY_ADDED_TO = [
+    ("credits", "batch"),
+    ("credits", "block"),
     ("credits", "entry"),
-    ("credits", "posting"),
     ("credits", "rejected_usage"),
     ("gateway", "stripe_event"),
     ("payments", "failed_attempt"),
@@ -213,12 +230,16 @@ ONLY_ADDED_TO = [
 ]
 
 
+LAST_COLUMN = """SELECT column_name FROM information_schema.columns
+                  WHERE table_name = $1 ORDER BY ordinal_position DESC LIMIT 1"""
+
+
 @pytest.mark.parametrize(("service", "table"), ONLY_ADDED_TO)
 async def test_a_services_role_can_neither_change_nor_delete_what_is_only_added_to(
     templates: dict[str, ServiceDatabase], service: str, table: str
 ) -> None:
     async with connected(templates[service].app_url) as conn:
-        column = await conn.fetchval("SELECT column_name FROM information_schema.columns WHERE table_name = $1", table)
+        column = await conn.fetchval(LAST_COLUMN, table)
         for statement in (f"UPDATE {table} SET {column} = {column}", f"DELETE FROM {table}"):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await conn.execute(statement)
