@@ -8,8 +8,10 @@ from libs.chassis.service import Foundation
 from libs.contracts.catalogue import Catalogue
 from services.credits import consumers, jobs
 from services.credits.api import accounts, charges, holds, transfers
+from services.credits.clients import HeadFile
 from services.credits.domain.books import Rules
 from services.credits.operations.ledger import Ledger
+from services.credits.operations.sealing import Sealer
 from services.credits.operations.writer import Writer
 from services.credits.settings import Settings
 
@@ -34,7 +36,8 @@ async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
         consumers.subscribe(foundation.consumers, pool, ledger)
         foundation.topics.on_new_cluster(usage.begin_anew)
         redriving = housekeeping.redrive(pool, clock, consumers.USAGE_CONSUMER, usage.redrive)
-        work = [usage, redriving, *jobs.jobs(pool, ledger, foundation.producer, clock)]
+        sealer = Sealer(pool, clock, HeadFile(settings.audit_folder) if settings.audit_folder else None)
+        work = [usage, redriving, *jobs.jobs(pool, ledger, foundation.producer, clock, sealer)]
     app = foundation.app(checks={"usage": usage.ready} if foundation.works else {})
     if foundation.serves:
         foundation.serve_internally(

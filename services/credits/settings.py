@@ -14,3 +14,7 @@ class Settings(ServiceSettings):
 
     catalogue: Path = Field(validation_alias="SCRIP_CATALOGUE", description="the file that says what is sold, and how")
     usage_batch: int = Field(1000, ge=1, le=10_000, description="usage events that one transaction applies at most")
+    audit_folder: Path | None = Field(
+        None,
+        description="where the heads of the ledger's chain are exported to, on another disk at best; none, nowhere",
+    )

@@ -1,4 +1,5 @@
 -- What must hold in the ledger at any moment. Each query returns no row when it does; `scrip verify` runs them all.
+-- Those with $1 and $2 look at the accounts whose ids lie between: a large ledger is checked slice by slice.
 
 -- name: I2 every account's balance is the sum of its entries
 SELECT c.id AS account, c.available, e.available AS by_entries, c.held, e.held AS held_by_entries, c.debt, e.debt AS owed
@@ -10,10 +11,12 @@ LEFT JOIN (
         sum(CASE 'held'::bucket WHEN to_bucket THEN amount WHEN from_bucket THEN -amount ELSE 0 END) AS held,
         sum(CASE 'debt'::bucket WHEN from_bucket THEN amount WHEN to_bucket THEN -amount ELSE 0 END) AS debt
     FROM entry
+    WHERE account_id BETWEEN $1 AND $2
     GROUP BY account_id
 ) AS e ON e.account_id = c.id
 WHERE
-    (c.available, c.held, c.debt) IS DISTINCT FROM (coalesce(e.available, 0), coalesce(e.held, 0), coalesce(e.debt, 0));
+    c.id BETWEEN $1 AND $2
+    AND (c.available, c.held, c.debt) IS DISTINCT FROM (coalesce(e.available, 0), coalesce(e.held, 0), coalesce(e.debt, 0));
 
 -- name: I2 every lot's remainder is the sum of its entries
 SELECT l.id AS lot, l.remaining, e.remaining AS by_entries
@@ -22,22 +25,26 @@ LEFT JOIN (
     SELECT
         lot_id, sum(CASE 'available'::bucket WHEN to_bucket THEN amount WHEN from_bucket THEN -amount ELSE 0 END) AS remaining
     FROM entry
-    WHERE lot_id IS NOT NULL
+    WHERE lot_id IS NOT NULL AND account_id BETWEEN $1 AND $2
     GROUP BY lot_id
 ) AS e ON e.lot_id = l.id
-WHERE l.remaining <> coalesce(e.remaining, 0);
+WHERE l.account_id BETWEEN $1 AND $2 AND l.remaining <> coalesce(e.remaining, 0);
 
 -- name: I2 what is available is what remains in open lots less the overdraft
 SELECT c.id AS account, c.available, coalesce(l.remaining, 0) AS in_lots
 FROM account AS c
-LEFT JOIN (SELECT account_id, sum(remaining) AS remaining FROM lot_now GROUP BY account_id) AS l ON l.account_id = c.id
-WHERE greatest(c.available, 0) <> coalesce(l.remaining, 0);
+LEFT JOIN (
+    SELECT account_id, sum(remaining) AS remaining FROM lot_now WHERE account_id BETWEEN $1 AND $2 GROUP BY account_id
+) AS l ON l.account_id = c.id
+WHERE c.id BETWEEN $1 AND $2 AND greatest(c.available, 0) <> coalesce(l.remaining, 0);
 
 -- name: the head of every account is an open lot of its own, and there is one wherever something remains
 SELECT c.id AS account, c.head_lot, c.head_remaining, c.available
 FROM account AS c
 LEFT JOIN lot AS l ON l.id = c.head_lot AND l.account_id = c.id AND l.open AND l.remaining >= c.head_remaining
-WHERE (c.head_lot IS NOT NULL AND l.id IS NULL) OR (c.head_lot IS NULL AND c.available > 0);
+WHERE
+    c.id BETWEEN $1 AND $2
+    AND ((c.head_lot IS NOT NULL AND l.id IS NULL) OR (c.head_lot IS NULL AND c.available > 0));
 
 -- name: what an account holds is what its pending holds still reserve
 SELECT c.id AS account, c.held, coalesce(h.left_over, 0) AS in_holds
@@ -45,10 +52,10 @@ FROM account AS c
 LEFT JOIN (
     SELECT h.account_id, sum((part ->> 'left')::bigint) AS left_over
     FROM hold AS h CROSS JOIN LATERAL jsonb_array_elements(h.parts) AS part
-    WHERE h.state = 'pending'
+    WHERE h.state = 'pending' AND h.account_id BETWEEN $1 AND $2
     GROUP BY h.account_id
 ) AS h ON h.account_id = c.id
-WHERE c.held <> coalesce(h.left_over, 0);
+WHERE c.id BETWEEN $1 AND $2 AND c.held <> coalesce(h.left_over, 0);
 
 -- name: a settled hold reserves nothing, and a hold's parts are what it reserved
 SELECT h.id AS hold, h.state, h.reserved, p.reserved AS in_parts, p.left_over
@@ -57,7 +64,7 @@ CROSS JOIN LATERAL (
     SELECT sum((part ->> 'reserved')::bigint) AS reserved, sum((part ->> 'left')::bigint) AS left_over
     FROM jsonb_array_elements(h.parts) AS part
 ) AS p
-WHERE h.reserved <> p.reserved OR (h.state <> 'pending' AND p.left_over <> 0);
+WHERE h.account_id BETWEEN $1 AND $2 AND (h.reserved <> p.reserved OR (h.state <> 'pending' AND p.left_over <> 0));
 
 -- name: nothing is due before an account expects it
 SELECT c.id AS account, c.next_due, d.due
@@ -65,9 +72,9 @@ FROM account AS c
 INNER JOIN (
     SELECT account_id, min(expires_at) AS due
     FROM (
-        SELECT account_id, expires_at FROM lot WHERE open AND expires_at IS NOT NULL
+        SELECT account_id, expires_at FROM lot WHERE open AND expires_at IS NOT NULL AND account_id BETWEEN $1 AND $2
         UNION ALL
-        SELECT account_id, expires_at FROM hold WHERE state = 'pending'
+        SELECT account_id, expires_at FROM hold WHERE state = 'pending' AND account_id BETWEEN $1 AND $2
     ) AS expiring
     GROUP BY account_id
 ) AS d ON d.account_id = c.id
@@ -76,13 +83,13 @@ WHERE c.next_due IS NULL OR c.next_due > d.due;
 -- name: what came in is what is left, is held, or went out
 SELECT id AS account, earned, purchased, spent, expired, refunded, available, held, debt
 FROM account
-WHERE earned + purchased - spent - expired - refunded <> available + held - debt;
+WHERE id BETWEEN $1 AND $2 AND earned + purchased - spent - expired - refunded <> available + held - debt;
 
 -- name: I4 no prefix of an account's entries leaves less than nothing without an overdraft to cover it
 SELECT e.account_id AS account, e.sequence, e.available_after, c.overdraft_ever
 FROM entry AS e
 INNER JOIN account AS c ON c.id = e.account_id
-WHERE e.available_after < -c.overdraft_ever;
+WHERE e.account_id BETWEEN $1 AND $2 AND e.available_after < -c.overdraft_ever;
 
 -- name: I2 each entry's balances follow from the ones before
 SELECT account_id AS account, sequence, leg, available_after, available, held_after, held, debt_after, debt
@@ -93,6 +100,7 @@ FROM (
         sum(CASE 'held'::bucket WHEN to_bucket THEN amount WHEN from_bucket THEN -amount ELSE 0 END) OVER w AS held,
         sum(CASE 'debt'::bucket WHEN from_bucket THEN amount WHEN to_bucket THEN -amount ELSE 0 END) OVER w AS debt
     FROM entry
+    WHERE account_id BETWEEN $1 AND $2
     WINDOW w AS (PARTITION BY account_id ORDER BY sequence, leg)
 ) AS chained
 WHERE (available_after, held_after, debt_after) IS DISTINCT FROM (available, held, debt);
@@ -105,38 +113,44 @@ LEFT JOIN (
     FROM (
         SELECT account_id, sequence, at, lag(at) OVER (PARTITION BY account_id ORDER BY sequence) AS before
         FROM entry
-        WHERE leg = 0
+        WHERE leg = 0 AND account_id BETWEEN $1 AND $2
     ) AS postings
     GROUP BY account_id
 ) AS p ON p.account_id = c.id
 WHERE
-    (c.sequence, c.sequence, 0)
+    c.id BETWEEN $1 AND $2
+    AND (c.sequence, c.sequence, 0)
     IS DISTINCT FROM (coalesce(p.postings, 0), coalesce(p.last, 0), coalesce(p.late, 0));
 
 -- name: every entry follows the one before it in its posting
 SELECT account_id AS account, sequence, count(*) AS legs, max(leg) AS last
 FROM entry
+WHERE account_id BETWEEN $1 AND $2
 GROUP BY account_id, sequence
 HAVING count(*) <> max(leg) + 1 OR min(leg) <> 0;
 
 -- name: a key is posted once
-SELECT key, count(*) AS postings
+SELECT account_id AS account, key, count(*) AS postings, max(sequence) AS sequence
 FROM entry
-WHERE leg = 0
+WHERE leg = 0 AND account_id BETWEEN $1 AND $2
 GROUP BY key, account_id
 HAVING count(*) > 1;
 
--- name: every batch has the entries it says
-SELECT b.id AS batch, b.entries, e.entries AS found
+-- name: every batch has the entries it says, of its own instant
+SELECT coalesce(b.id, e.batch_id) AS batch, b.entries, e.entries AS found, b.at, e.first, e.last
 FROM batch AS b
-FULL JOIN (SELECT batch_id, count(*) AS entries FROM entry GROUP BY batch_id) AS e ON e.batch_id = b.id
-WHERE b.entries IS DISTINCT FROM e.entries AND coalesce(b.entries, 0) <> coalesce(e.entries, 0);
+FULL JOIN (
+    SELECT batch_id, count(*) AS entries, min(at) AS first, max(at) AS last FROM entry GROUP BY batch_id
+) AS e ON e.batch_id = b.id
+WHERE b.id IS NULL OR b.entries <> coalesce(e.entries, 0) OR b.at <> e.first OR b.at <> e.last;
 
 -- name: I13 nothing was spent from a lot at or after its expiry, but by who had reserved it
 SELECT e.account_id AS account, e.lot_id AS lot, e.at, l.expires_at
 FROM entry AS e
 INNER JOIN lot AS l ON l.id = e.lot_id
-WHERE e.from_bucket = 'available' AND e.to_bucket IN ('revenue', 'held', 'transit') AND e.at >= l.expires_at;
+WHERE
+    e.account_id BETWEEN $1 AND $2 AND e.from_bucket = 'available' AND e.to_bucket IN ('revenue', 'held', 'transit')
+    AND e.at >= l.expires_at;
 
 -- name: I13 every lot's grant is spent, held, expired, taken back, or remains
 SELECT l.id AS lot, l.granted, e.brought, l.remaining, e.gone
@@ -153,19 +167,19 @@ INNER JOIN (
             lot_id, from_bucket, to_bucket, amount,
             to_bucket = 'available' AND row_number() OVER (PARTITION BY lot_id ORDER BY sequence, leg) = 1 AS first
         FROM entry
-        WHERE lot_id IS NOT NULL
+        WHERE lot_id IS NOT NULL AND account_id BETWEEN $1 AND $2
     ) AS moved
     GROUP BY lot_id
 ) AS e ON e.lot_id = l.id
-WHERE l.granted <> e.brought OR l.granted <> l.remaining + e.gone;
+WHERE l.account_id BETWEEN $1 AND $2 AND (l.granted <> e.brought OR l.granted <> l.remaining + e.gone);
 
 -- name: a charge gave back no more than it burnt, and as much as it says
 SELECT c.id AS charge, c.amount, c.refunded, e.burnt
 FROM charge AS c
 LEFT JOIN (
-    SELECT key, sum(amount) AS burnt FROM entry WHERE type = 'charge' GROUP BY key
+    SELECT key, sum(amount) AS burnt FROM entry WHERE type = 'charge' AND account_id BETWEEN $1 AND $2 GROUP BY key
 ) AS e ON e.key = c.id
-WHERE c.amount <> coalesce(e.burnt, 0) OR c.refunded > c.amount;
+WHERE c.account_id BETWEEN $1 AND $2 AND (c.amount <> coalesce(e.burnt, 0) OR c.refunded > c.amount);
 
 -- name: I3 one purchase funds at most one lot of a kind
 SELECT kind, reference_type, reference_id, count(*) AS lots
@@ -182,4 +196,31 @@ HAVING sum(CASE WHEN to_bucket = 'transit' THEN amount ELSE -amount END) <> 0;
 -- name: a usage is either charged or rejected
 SELECT r.account_id AS account, r.source, r.event_id
 FROM rejected_usage AS r
-INNER JOIN entry AS e ON e.key = r.key AND e.fingerprint = r.fingerprint;
+INNER JOIN entry AS e ON e.key = r.key AND e.fingerprint = r.fingerprint
+WHERE r.account_id BETWEEN $1 AND $2;
+
+-- name: every row that staff granted is a lot of its account, and no lot stands for two
+SELECT r.grant_id, r.number, r.account_id, r.credits, l.account_id AS lot_of, l.granted
+FROM staff_grant_row AS r
+LEFT JOIN lot AS l ON l.id = r.lot_id
+WHERE r.state = 'granted' AND (l.account_id, l.granted, l.reference_type) IS DISTINCT FROM (r.account_id, r.credits, 'grant');
+
+-- name: a grant has done as many rows as it says
+SELECT g.id AS staff_grant, g.granted, g.failed, r.granted AS rows_granted, r.failed AS rows_failed
+FROM staff_grant AS g
+INNER JOIN (
+    SELECT
+        grant_id,
+        count(*) AS rows,
+        count(*) FILTER (WHERE state = 'granted') AS granted,
+        count(*) FILTER (WHERE state = 'failed') AS failed
+    FROM staff_grant_row
+    GROUP BY grant_id
+) AS r ON r.grant_id = g.id
+WHERE (g.rows, g.granted, g.failed) IS DISTINCT FROM (r.rows, r.granted, r.failed);
+
+-- name: every award of an activity is a lot of its account
+SELECT a.account_id, a.activity, a.reference, a.credits, l.granted
+FROM activity_award AS a
+LEFT JOIN lot AS l ON l.id = a.lot_id
+WHERE (l.account_id, l.granted) IS DISTINCT FROM (a.account_id, a.credits);

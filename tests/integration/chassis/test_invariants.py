@@ -1,4 +1,5 @@
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -57,6 +58,19 @@ async def test_all_are_checked_against_one_moment(database: Database, queries: l
         await database.admin.execute("INSERT INTO effect (key, number) VALUES ('NO', 1)")
         assert [finding.breaches async for finding in checking] == [[]]
     assert (await findings(database.pool, queries))["every key is a word; whatever happens"] == [("NO",)]
+
+
+async def test_what_is_cut_into_slices_is_looked_at_slice_by_slice_until_something_is_found(database: Database) -> None:
+    edges = [UUID(int=1 << 120), UUID(int=2 << 120)]
+    cut = invariants.slices(edges)
+    assert [first.int for first, _ in cut] == [0, edges[0].int + 1, edges[1].int + 1]
+    assert [last for _, last in cut] == [*edges, invariants.EVERYTHING[1]]
+    query = invariants.Invariant("sliced", f"SELECT $1::uuid AS first WHERE $1 <> $2::uuid AND $1 > '{edges[0]}'")
+    steps: list[None] = []
+    async with database.pool.connection() as conn:
+        found = [f async for f in invariants.check(conn, [query], slices=cut, step=lambda: steps.append(None))]
+    assert [list(row) for row in found[0].breaches] == [[cut[1][0]]]
+    assert len(steps) == invariants.steps([query], slices=3) == 3
 
 
 @pytest.mark.parametrize("service", sorted(path.parents[1].name for path in SERVICES.glob("*/sql/invariants.sql")))

@@ -1,0 +1,88 @@
+"""Sealing: what has been written to the journal is chained by hash, block after block, behind the batches.
+
+A block covers all batches up to an id, so no lower id may follow it. A batch's transaction has its id before the batch
+has its own. So once every transaction has ended that was at work, or not begun, when a batch was the newest one, all
+ids up to that one are what they will ever be.
+"""
+
+from libs.chassis import failpoints
+from libs.chassis.clock import Clock
+from libs.chassis.pool import Pool
+from services.credits.clients import HeadFile
+from services.credits.domain.sealing import seal
+from services.credits.store import sealing as store
+from services.credits.store.sealing import Batch, Moment
+
+_ENTRIES_A_BLOCK = 10_000
+"""So that a block's entries are sorted in memory."""
+_BATCHES_A_BLOCK = 5_000
+_BLOCKS_A_PASS = 10
+_HEADS_A_PASS = 1_000
+
+
+class Sealer:
+    """Seals batches that can have no predecessor any more. One at a time, whichever worker comes first."""
+
+    def __init__(self, pool: Pool, clock: Clock, heads: HeadFile | None) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._heads = heads
+        self._seen: Moment | None = None
+        self._settled = 0
+
+    async def seal(self) -> int:
+        """Seal some of what is settled, and export the heads; returns how many entries that was."""
+        sealed = 0
+        if await self._settle():
+            for _ in range(_BLOCKS_A_PASS):
+                if not (entries := await self._seal_block()):
+                    break
+                sealed += entries
+        if self._heads is not None:
+            await self._export(self._heads)
+        return sealed
+
+    async def _settle(self) -> bool:
+        """Find up to which batch no other can come; tells whether there may be something to seal."""
+        async with self._pool.connection() as conn:
+            now = await store.moment(conn)
+            _, done = await store.last_block(conn)
+            if self._seen is not None and now.oldest >= self._seen.next:
+                self._settled, self._seen = self._seen.last_batch, None
+            self._seen = self._seen or now
+            if self._settled <= done:
+                return False
+            await store.summarise_newest(conn, self._clock.now())
+        return True
+
+    async def _seal_block(self) -> int:
+        """Seal the next block in a transaction of its own; 0 if there is none, or another worker seals."""
+        async with self._pool.transaction() as conn:
+            if not await store.take_the_lead(conn):
+                return 0
+            before, done = await store.last_block(conn)
+            found = _first(await store.batches(conn, above=done, upto=self._settled, limit=_BATCHES_A_BLOCK))
+            if not found:
+                return 0
+            block = seal(before, found[-1].id, await store.hash_batches(conn, found), at=self._clock.now())
+            await store.add_block(conn, block)
+            failpoints.reach("credits.seal.before_commit")
+        failpoints.reach("credits.seal.after_commit")
+        return block.entries
+
+    async def _export(self, heads: HeadFile) -> None:
+        last = await heads.last()
+        async with self._pool.connection() as conn:
+            found = await store.heads(conn, above=last, limit=_HEADS_A_PASS)
+        if found:
+            await heads.add(found)
+
+
+def _first(batches: list[Batch]) -> list[Batch]:
+    """Take the first batches, as many as make a block."""
+    entries = 0
+    for number, batch in enumerate(batches):
+        entries += batch.entries
+        if entries > _ENTRIES_A_BLOCK and number:
+            return batches[:number]
+    return batches
