@@ -59,13 +59,21 @@ async def lock_accounts(
 
 
 async def known(conn: Connection, keys: Sequence[UUID], since: datetime) -> dict[UUID, Known]:
-    """Find what was posted under these keys since then, each by a probe of its own in the journal's index."""
+    """Find what was posted under these keys since then, each by a probe of its own in the journal's index.
+
+    The first leg tells what was posted, the last one what it left.
+    """
     rows = await conn.fetch(
-        """SELECT e.key, e.fingerprint, e.sequence, e.available_after, e.held_after, e.debt_after
+        """SELECT e.key, e.fingerprint, e.sequence, l.available_after, l.held_after, l.debt_after
              FROM unnest($1::uuid[]) AS asked (key)
             CROSS JOIN LATERAL (
                 SELECT * FROM entry WHERE entry.key = asked.key AND entry.at >= $2 AND entry.leg = 0 LIMIT 1
-            ) AS e""",
+            ) AS e
+            CROSS JOIN LATERAL (
+                SELECT * FROM entry AS last
+                 WHERE (last.account_id, last.at, last.sequence) = (e.account_id, e.at, e.sequence)
+                 ORDER BY last.leg DESC LIMIT 1
+            ) AS l""",
         keys,
         since,
     )
