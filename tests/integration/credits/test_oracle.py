@@ -1,0 +1,50 @@
+"""Whatever happens, the ledger's books are those of the oracle: the same postings, by two programs.
+
+SCRIP_ORACLE_SCRIPTS=5000 plays as many, other ones each time.
+"""
+
+import os
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from libs.chassis.pool import Connection, Pool, set_up
+from tests.support.databases import ServicePool
+from tests.support.oracle.playing import Play, empty
+from tests.support.oracle.scripts import SCRIPTS, Step
+
+ASKED_FOR = os.environ.get("SCRIP_ORACLE_SCRIPTS")
+PROFILE = settings(
+    max_examples=int(ASKED_FOR or 100),
+    report_multiple_bugs=False,
+    derandomize=ASKED_FOR is None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+pytestmark = pytest.mark.timeout(0 if ASKED_FOR else 300)
+
+
+@pytest.fixture
+async def pool(service_pool: ServicePool) -> Pool:
+    return await service_pool("credits", size=2)
+
+
+@pytest.fixture
+async def owner(pool: Pool, service_pool: ServicePool) -> AsyncIterator[Connection]:
+    conn = await asyncpg.connect(service_pool.urls("credits").owner_url)
+    await set_up(conn)
+    yield conn
+    await conn.close()
+
+
+@PROFILE
+@given(script=SCRIPTS, fifo=st.booleans(), capture_above_hold=st.booleans())
+async def test_the_ledger_keeps_the_books_that_the_oracle_keeps(
+    pool: Pool, owner: Connection, script: list[Step], *, fifo: bool, capture_above_hold: bool
+) -> None:
+    await empty(owner)
+    await Play(pool, fifo=fifo, capture_above_hold=capture_above_hold).run(script)

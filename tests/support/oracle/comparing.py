@@ -1,0 +1,108 @@
+"""The two sets of books side by side, in the same words: what the oracle wrote, and what stands in the database."""
+
+from typing import Any
+from uuid import UUID
+
+from libs.chassis.pool import Connection
+from libs.contracts import ids
+from libs.contracts.credits import parse_credits
+from libs.contracts.envelope import CloudEvent
+from services.credits.domain.postings import Result
+from tests.support.oracle.model import Oracle
+from tests.support.oracle.paper import Answer, Entry, Told
+
+Rows = dict[Any, tuple[Any, ...]]
+
+
+def answered(result: Result) -> Answer:
+    """Say a result as the oracle would."""
+    answer = Answer(
+        result.outcome, result.sequence, result.available, result.held, result.debt, result.credits, result.debt_made
+    )
+    return answer._replace(charge=result.charge.id) if result.charge is not None else answer
+
+
+def expected(oracle: Oracle) -> dict[str, Rows]:
+    """Tell what should stand in the database."""
+    return {
+        "accounts": {
+            id: (
+                *(a.state, oracle.available(id), oracle.held(id), a.debt, a.sequence),
+                *(a.earned, a.purchased, a.spent, a.expired, a.refunded),
+            )
+            for id, a in oracle.accounts.items()
+        },
+        "lots": {
+            id: (
+                *(lot.account, lot.kind, lot.granted, lot.remaining, lot.taken_back, lot.revision),
+                *(*lot.cost, *lot.reference, lot.expires_at),
+            )
+            for id, lot in oracle.lots.items()
+        },
+        "holds": {
+            id: (
+                *(hold.account, hold.state, hold.amount, hold.captured, hold.expires_at),
+                [(lot, reserved, hold.left[lot]) for lot, reserved in hold.reserved.items()],
+            )
+            for id, hold in oracle.holds.items()
+        },
+        "charges": {
+            id: (charge.account, charge.amount, charge.refunded, *charge.reference)
+            for id, charge in oracle.charges.items()
+        },
+        "refused": {
+            (key, content): (max(answer.available, 0),)
+            for key, contents in oracle.refused.items()
+            for content, answer in contents.items()
+        },
+        "entries": {entry[:3]: entry[3:] for entry in oracle.entries},
+        "told": _by_account(oracle.told),
+    }
+
+
+async def found(conn: Connection, oracle: Oracle) -> dict[str, Rows]:
+    """Read what stands in the database. The ledger's own postings have keys that the oracle does not know."""
+    books = {name: _rows(await conn.fetch(query)) for name, query in _BOOKS.items()}
+    for id, hold in books["holds"].items():
+        parts = [(UUID(part["lot"]), part["reserved"], part["left"]) for part in hold[-1]]
+        books["holds"][id] = (*hold[:-1], parts)
+    ours = {entry[:3] for entry in oracle.entries if entry.key is not None}
+    entries = [Entry(*row) for row in await conn.fetch(_ENTRIES)]
+    books["entries"] = {e[:3]: e[3:] if e[:3] in ours else e._replace(key=None)[3:] for e in entries}
+    books["refused"] = {
+        (row[0], row[1]): (row[2],)
+        for row in await conn.fetch("SELECT key, fingerprint, coalesce(available, 0) FROM rejected_usage")
+    }
+    books["told"] = _by_account([_told(payload) for row in await conn.fetch(_OUTBOX) for payload in row["payloads"]])
+    return books
+
+
+def _told(payload: bytes) -> Told:
+    event = CloudEvent.decode(payload)
+    data = event.data
+    what = ids.read("lot", data["lot"]) if "lot" in data else ids.read("hold", data["hold"])
+    account = ids.read("account", data["account"])
+    return Told(event.type, account, data["sequence"], what, parse_credits(data["credits"]))
+
+
+def _by_account(told: list[Told]) -> Rows:
+    """Sort by account what was told: between accounts there is no order."""
+    return {id: tuple(one for one in told if one.account == id) for id in {one.account for one in told}}
+
+
+def _rows(rows: Any) -> Rows:
+    return {row[0]: tuple(row)[1:] for row in rows}
+
+
+_OUTBOX = "SELECT payloads FROM outbox ORDER BY id"
+_BOOKS = {
+    "accounts": """SELECT id, state, available, held, debt, sequence, earned, purchased, spent, expired, refunded
+                     FROM account""",
+    "lots": """SELECT id, account_id, kind, granted, remaining, taken_back, revision, cost_minor, currency,
+                      reference_type, reference_id, expires_at FROM lot_now""",
+    "holds": "SELECT id, account_id, state, reserved, captured, expires_at, parts FROM hold",
+    "charges": "SELECT id, account_id, amount, refunded, reference_type, reference_id FROM charge",
+}
+_ENTRIES = """SELECT account_id, sequence, leg, at, type, from_bucket, to_bucket, lot_id, amount, available_after,
+                     held_after, debt_after, key
+                FROM entry ORDER BY account_id, sequence, leg"""

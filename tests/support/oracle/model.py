@@ -1,0 +1,287 @@
+"""The oracle: what becomes of every posting, told by plain Python that shares nothing with the ledger but its postings.
+
+Written from the specification: where the two differ, one of them is wrong.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from services.credits.domain.postings import (
+    Capture,
+    Charge,
+    ChargeRefund,
+    Extend,
+    Grant,
+    Hold,
+    Posting,
+    Release,
+    Spend,
+    TakeBack,
+    Transfer,
+    Usage,
+)
+from tests.support.oracle.paper import Account, Answer, Charged, Held, Lot, Paper
+
+PAID_FOR = ("purchased", "membership")
+
+
+class Oracle(Paper):
+    """The ledger's rules."""
+
+    def __init__(self, *, fifo: bool = False, capture_above_hold: bool = False) -> None:
+        super().__init__(fifo=fifo)
+        self.capture_above_hold = capture_above_hold
+        self.burnt: dict[UUID, tuple[UUID, Answer]] = {}
+        self.refused: dict[UUID, dict[UUID, Answer]] = {}
+        self._batch: dict[UUID, tuple[UUID, Answer]] = {}
+        self._rules: dict[type[Posting], Callable[[Any], Answer]] = {
+            Spend: self._spend,
+            Usage: self._spend,
+            Charge: self._charge,
+            ChargeRefund: self._refund,
+            Transfer: self._transfer,
+            Hold: self._hold,
+            Capture: self._use_hold,
+            Release: self._use_hold,
+            Extend: self._use_hold,
+            Grant: self._grant,
+            TakeBack: self._take_back,
+        }
+
+    def apply(self, postings: Sequence[Posting], *, at: datetime, due: Collection[UUID] = ()) -> list[Answer]:
+        """Do what a batch asks for, one posting after the other, once what is due has been done."""
+        self.at, self._batch = at, {}
+        for posting in postings:
+            if isinstance(posting, Grant):
+                self.accounts.setdefault(posting.account, Account())
+        named = {id for posting in postings for id in _named(posting)}
+        for id in named.union(due) & self.accounts.keys():
+            self.settle_what_is_due(id)
+        return [self._answer(posting) for posting in postings]
+
+    def _answer(self, posting: Posting) -> Answer:
+        """Decide a posting, once: usage for ever, anything else at least within its batch."""
+        if before := self.burnt.get(posting.key) or self._batch.get(posting.key):
+            content, then = before
+            answer = then._replace(outcome="duplicate" if content == posting.fingerprint else "conflict")
+        elif refused := self.refused.get(posting.key):
+            answer = Answer("duplicate_rejected" if posting.fingerprint in refused else "conflict")
+        else:
+            answer = self._decide(posting)
+        self._remember(posting, answer)
+        return answer
+
+    def _remember(self, posting: Posting, answer: Answer) -> None:
+        if answer.outcome == "accepted":
+            known = self.burnt if isinstance(posting, Usage) else self._batch
+            known[posting.key] = posting.fingerprint, answer._replace(moved=0, debt_made=0, charge=None)
+            for id in _named(posting):  # credits that come too late to be spent are not left lying about
+                self.write_off(id)
+        elif isinstance(posting, Usage) and not answer.outcome.startswith("duplicate"):
+            self.refused.setdefault(posting.key, {}).setdefault(posting.fingerprint, answer)
+
+    def _decide(self, posting: Posting) -> Answer:
+        if posting.account not in self.accounts:
+            return Answer("unknown_account")
+        return self._rules[type(posting)](posting)
+
+    def _now(self, id: UUID, outcome: str) -> Answer:
+        account = self.accounts[id]
+        return Answer(outcome, account.sequence, self.available(id), self.held(id), account.debt)
+
+    def _refusal(self, id: UUID, amount: int, room: int) -> str | None:
+        """Tell why an account may not spend or reserve: it is not open, owes something, or has too little."""
+        account = self.accounts[id]
+        if account.state != "open":
+            return "stopped" if account.state == "stopped" else "not_open"
+        if account.debt:
+            return "in_debt"
+        return "insufficient" if amount > room else None
+
+    # Spending
+
+    def _spend(self, posting: Spend) -> Answer:
+        id = posting.account
+        room = self.available(id) + self.accounts[id].overdraft_limit
+        if refusal := self._refusal(id, posting.amount, room):
+            return self._now(id, refusal)
+        self.begin_for(id, posting)
+        self.burn(id, posting.amount, "revenue")
+        self.accounts[id].spent += posting.amount
+        return self._now(id, "accepted")
+
+    def _charge(self, posting: Charge) -> Answer:
+        """Spend, once for a reference."""
+        reference = posting.cause.reference_type, posting.cause.reference_id
+        for id, charge in self.charges.items():
+            if all(reference) and (charge.account, charge.reference) == (posting.account, reference):
+                said = "duplicate" if charge.amount == posting.amount else "reference_reused"
+                return self._now(posting.account, said)._replace(charge=id)
+        before = len(self.entries)
+        answer = self._spend(posting)
+        if answer.outcome != "accepted":
+            return answer
+        burnt = [(entry.lot, entry.amount) for entry in self.entries[before:]]
+        self.charges[posting.id] = Charged(posting.account, posting.amount, reference, burnt)
+        return answer._replace(charge=posting.id)
+
+    def _refund(self, posting: ChargeRefund) -> Answer:
+        """Give back what was burnt last first; what has no lot to go to comes before the rest, in a lot of its own."""
+        id, charge = posting.account, self.charges.get(posting.charge)
+        if charge is None or charge.account != id:
+            return self._now(id, "no_charge")
+        amount = posting.amount or charge.amount - charge.refunded
+        if not 0 < amount <= charge.amount - charge.refunded:
+            return self._now(id, "above_charge")._replace(charge=posting.charge)
+        self.begin_for(id, posting)
+        back = _unburn(charge, amount)
+        if homeless := sum(part for lot, part in back if lot is None or self.gone(lot)):
+            self.lots[posting.lot] = Lot(id, "refunded", homeless, ("charge_refund", str(posting.lot)))
+            self.bring(posting.lot, homeless, "revenue")
+        for lot, part in back:
+            if lot is not None and not self.gone(lot):
+                self.bring(lot, part, "revenue")
+        charge.refunded += amount
+        self.accounts[id].spent -= amount
+        return self._now(id, "accepted")._replace(moved=amount, charge=posting.charge)
+
+    def _transfer(self, posting: Transfer) -> Answer:
+        """Move credits, never on credit; what arrives expires when the first of what left does."""
+        id, to = posting.account, posting.to
+        if to not in self.accounts:
+            return self._now(id, "unknown_account")
+        if refusal := self._refusal(id, posting.amount, self.available(id)):
+            return self._now(id, refusal)
+        if self.accounts[to].state not in ("open", "stopped"):
+            return self._now(id, "not_open")
+        self.begin_for(id, posting)
+        burnt = self.burn(id, posting.amount, "transit")
+        self.accounts[id].spent += posting.amount
+        answer = self._now(id, "accepted")
+        expiries = [expires for lot, _ in burnt if lot and (expires := self.lots[lot].expires_at)]
+        self.begin_for(to, posting)
+        reference = "transfer", str(posting.key)
+        self.lots[posting.lot] = Lot(to, "transferred", posting.amount, reference, min(expiries, default=None))
+        self.bring(posting.lot, posting.amount, "transit")
+        self.accounts[to].earned += posting.amount
+        return answer
+
+    # Holding
+
+    def _hold(self, posting: Hold) -> Answer:
+        id = posting.account
+        if refusal := self._refusal(id, posting.amount, self.available(id)):
+            return self._now(id, refusal)
+        self.begin_for(id, posting)
+        self.holds[posting.id] = hold = Held(id, posting.amount, posting.expires_at, posting.ends_by)
+        self.burn(id, posting.amount, "held", into=hold)
+        return self._now(id, "accepted")
+
+    def _use_hold(self, posting: Capture | Release | Extend) -> Answer:
+        id, hold = posting.account, self.holds.get(posting.hold)
+        if hold is None or hold.account != id:
+            return self._now(id, "no_hold")
+        if hold.state != "pending":
+            return self._now(id, "hold_expired" if hold.state == "expired" else "hold_settled")
+        if isinstance(posting, Capture):
+            return self._capture(posting, hold)
+        if isinstance(posting, Release):
+            self.begin_for(id, posting)
+            freed = self.free(hold, "captured" if hold.captured else "released")
+            return self._now(id, "accepted")._replace(moved=freed)
+        if posting.expires_at > hold.ends_by:
+            return self._now(id, "too_long")
+        hold.expires_at = max(hold.expires_at, posting.expires_at)
+        return self._now(id, "accepted")
+
+    def _capture(self, posting: Capture, hold: Held) -> Answer:
+        """Burn what is reserved, in the order in which it was, then what is available."""
+        id, wanted = posting.account, posting.amount
+        beyond = max(wanted - sum(hold.left.values()), 0)
+        if beyond and not self.capture_above_hold:
+            return self._now(id, "above_hold")
+        if beyond and beyond > self.available(id) + self.accounts[id].overdraft_limit:
+            return self._now(id, "insufficient")
+        self.begin_for(id, posting)
+        for lot, left in hold.left.items():
+            if taken := min(left, wanted):
+                wanted -= taken
+                hold.left[lot] -= taken
+                self.write(id, lot, "held", "revenue", taken)
+        if beyond:
+            self.burn(id, beyond, "revenue")
+        self.accounts[id].spent += posting.amount
+        hold.captured += posting.amount
+        if posting.final or not any(hold.left.values()):
+            self.free(hold, "captured")
+        return self._now(id, "accepted")._replace(moved=posting.amount)
+
+    # Funding
+
+    def _grant(self, posting: Grant) -> Answer:
+        """Give a lot, once for a reference and kind, whoever it was given to; what was paid for is never refused."""
+        id, cost = posting.account, (posting.cost_minor, posting.currency)
+        reference = posting.cause.reference_type or "", posting.cause.reference_id or ""
+        for lot in self.lots.values():
+            if (lot.kind, lot.reference) == (posting.kind, reference):
+                same = (lot.account, lot.granted, lot.cost) == (id, posting.amount, cost)
+                return self._now(id, "duplicate" if same else "conflict")
+        if self.accounts[id].state == "closed" and posting.cost_minor is None:
+            return self._now(id, "not_open")
+        self.begin_for(id, posting)
+        self.lots[posting.lot] = Lot(id, posting.kind, posting.amount, reference, posting.expires_at, cost)
+        self.bring(posting.lot, posting.amount, "stripe" if posting.kind in PAID_FOR else "promotion")
+        if posting.kind in PAID_FOR:
+            self.accounts[id].purchased += posting.amount
+        else:
+            self.accounts[id].earned += posting.amount
+        return self._now(id, "accepted")._replace(moved=posting.amount)
+
+    def _take_back(self, posting: TakeBack) -> Answer:
+        """Follow the total: what its lot has no more is owed; what is given again goes to the lot."""
+        id = posting.account
+        named = id, posting.kind, (posting.cause.reference_type or "", posting.cause.reference_id or "")
+        found = [name for name, lot in self.lots.items() if (lot.account, lot.kind, lot.reference) == named]
+        if not found:
+            return self._now(id, "no_lot")
+        lot = self.lots[found[0]]
+        if posting.revision <= lot.revision:
+            return self._now(id, "duplicate")
+        change = posting.amount - lot.taken_back
+        lot.revision, lot.taken_back = posting.revision, posting.amount
+        if change == 0:
+            return self._now(id, "unchanged")
+        self.begin_for(id, posting)
+        self.accounts[id].refunded += change
+        if change < 0:
+            self.bring(found[0], -change, "stripe")
+        owed = self._take(found[0], max(change, 0))
+        return self._now(id, "accepted")._replace(moved=change, debt_made=owed)
+
+    def _take(self, name: UUID, amount: int) -> int:
+        lot = self.lots[name]
+        if taken := min(amount, lot.remaining):
+            lot.remaining -= taken
+            self.write(lot.account, name, "available", "stripe", taken)
+        if owed := amount - taken:
+            self.accounts[lot.account].debt += owed
+            self.write(lot.account, name, "debt", "stripe", owed)
+        return owed
+
+
+def _named(posting: Posting) -> list[UUID]:
+    return [posting.account, posting.to] if isinstance(posting, Transfer) else [posting.account]
+
+
+def _unburn(charge: Charged, amount: int) -> list[tuple[UUID | None, int]]:
+    """Take from a charge what it burnt last."""
+    back = []
+    while amount:
+        lot, burnt = charge.burnt.pop()
+        back.append((lot, min(burnt, amount)))
+        if burnt > amount:
+            charge.burnt.append((lot, burnt - amount))
+        amount -= back[-1][1]
+    return back

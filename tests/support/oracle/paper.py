@@ -1,0 +1,239 @@
+"""Books as one would keep them on paper: dicts of accounts, lots, holds and charges, and a journal.
+
+Everything is gone through at every question, and what can be counted is counted anew each time.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from services.credits.domain.postings import Posting
+
+BURNT_FIRST = [("promotional",), ("granted",), ("membership",), ("refunded", "transferred"), ("purchased",)]
+
+
+@dataclass
+class Account:
+    """Whose credits; what is available and held stands in his lots and holds."""
+
+    state: str = "open"
+    overdraft_limit: int = 0
+    overdraft: int = 0
+    debt: int = 0
+    sequence: int = 0
+    earned: int = 0
+    purchased: int = 0
+    spent: int = 0
+    expired: int = 0
+    refunded: int = 0
+
+
+@dataclass
+class Lot:
+    """Credits that came together."""
+
+    account: UUID
+    kind: str
+    granted: int
+    reference: tuple[str, str]
+    expires_at: datetime | None = None
+    cost: tuple[int | None, str | None] = (None, None)
+    remaining: int = 0
+    taken_back: int = 0
+    revision: int = 0
+
+
+@dataclass
+class Held:
+    """A hold: what it reserved of each lot, in that order, and what is left of it."""
+
+    account: UUID
+    amount: int
+    expires_at: datetime
+    ends_by: datetime
+    state: str = "pending"
+    captured: int = 0
+    reserved: dict[UUID, int] = field(default_factory=dict)
+    left: dict[UUID, int] = field(default_factory=dict)
+
+
+@dataclass
+class Charged:
+    """A charge: what it burnt of each lot (of none: overdraft), in that order, and has not given back."""
+
+    account: UUID
+    amount: int
+    reference: tuple[str | None, str | None]
+    burnt: list[tuple[UUID | None, int]]
+    refunded: int = 0
+
+
+class Entry(NamedTuple):
+    """A row of the journal. What the ledger does by itself, at an expiry, has a key that is not ours to know."""
+
+    account: UUID
+    sequence: int
+    leg: int
+    at: datetime
+    type: str
+    source: str
+    target: str
+    lot: UUID | None
+    amount: int
+    available: int
+    held: int
+    debt: int
+    key: UUID | None
+
+
+class Answer(NamedTuple):
+    """What becomes of a posting, and the balances after it or, if it is refused, as they are."""
+
+    outcome: str
+    sequence: int = 0
+    available: int = 0
+    held: int = 0
+    debt: int = 0
+    moved: int = 0
+    debt_made: int = 0
+    charge: UUID | None = None
+
+
+class Told(NamedTuple):
+    """What others are told of an expiry."""
+
+    type: str
+    account: UUID
+    sequence: int
+    what: UUID
+    credits: int
+
+
+class Paper:
+    """The books, and what every rule is made of. First a thing is changed; then it is written, with what it left."""
+
+    def __init__(self, *, fifo: bool) -> None:
+        self.fifo = fifo
+        self.accounts: dict[UUID, Account] = {}
+        self.lots: dict[UUID, Lot] = {}  # in the order in which they came: the first is the oldest
+        self.holds: dict[UUID, Held] = {}
+        self.charges: dict[UUID, Charged] = {}
+        self.entries: list[Entry] = []
+        self.told: list[Told] = []
+        self.at = datetime.min.replace(tzinfo=UTC)
+        self._posting: tuple[str, UUID | None] = ("", None)
+        self._leg = 0
+
+    def available(self, id: UUID) -> int:
+        """Count what can be spent; below zero it is overdraft."""
+        return sum(lot.remaining for lot in self.lots.values() if lot.account == id) - self.accounts[id].overdraft
+
+    def held(self, id: UUID) -> int:
+        """Count what is reserved."""
+        return sum(left for hold in self.holds.values() if hold.account == id for left in hold.left.values())
+
+    def burn_order(self, id: UUID) -> list[UUID]:
+        """List an account's lots, the one to burn first first."""
+        lots = [lot for lot in self.lots if self.lots[lot].account == id]
+        return lots if self.fifo else sorted(lots, key=self._urgency)  # sorting leaves the older before the younger
+
+    def _urgency(self, id: UUID) -> tuple[int, float]:
+        lot = self.lots[id]
+        (priority,) = (place for place, kinds in enumerate(BURNT_FIRST) if lot.kind in kinds)
+        return priority, lot.expires_at.timestamp() if lot.expires_at else float("inf")
+
+    def gone(self, lot: UUID) -> bool:
+        """Tell whether a lot has expired: from its very instant on."""
+        expires_at = self.lots[lot].expires_at
+        return expires_at is not None and expires_at <= self.at
+
+    def begin(self, id: UUID, type: str, key: UUID | None) -> None:
+        """Count a posting of an account; what is written next is its doing."""
+        self.accounts[id].sequence += 1
+        self._posting, self._leg = (type, key), 0
+
+    def begin_for(self, id: UUID, posting: Posting) -> None:
+        """Count a posting that was asked for."""
+        self.begin(id, posting.cause.type, posting.key)
+
+    def write(self, id: UUID, lot: UUID | None, source: str, target: str, amount: int) -> None:
+        """Write down what moved, and what there is after it."""
+        account, (type, key) = self.accounts[id], self._posting
+        left = self.available(id), self.held(id), account.debt
+        self.entries.append(
+            Entry(id, account.sequence, self._leg, self.at, type, source, target, lot, amount, *left, key)
+        )
+        self._leg += 1
+
+    def tell(self, type: str, id: UUID, what: UUID, credits: int) -> None:
+        """Tell others that a lot or a hold of an account expired."""
+        self.told.append(Told(type, id, self.accounts[id].sequence, what, credits))
+
+    def burn(self, id: UUID, amount: int, target: str, *, into: Held | None = None) -> list[tuple[UUID | None, int]]:
+        """Take credits from lots in burn order; what no lot has is overdraft. Nothing at all is written too."""
+        burnt: list[tuple[UUID | None, int]] = []
+        for lot in self.burn_order(id):
+            if taken := min(amount, self.lots[lot].remaining):
+                amount -= taken
+                self.lots[lot].remaining -= taken
+                if into is not None:
+                    into.reserved[lot] = into.left[lot] = taken
+                self.write(id, lot, "available", target, taken)
+                burnt.append((lot, taken))
+        if amount or not burnt:
+            self.accounts[id].overdraft += amount
+            self.write(id, None, "available", target, amount)
+            burnt.append((None, amount))
+        return burnt
+
+    def bring(self, lot: UUID, amount: int, source: str) -> None:
+        """Put credits into a lot; overdraft is repaid from there, then debt."""
+        id = self.lots[lot].account
+        account = self.accounts[id]
+        self.lots[lot].remaining += amount
+        self.write(id, lot, source, "available", amount)
+        if repaid := min(amount, account.overdraft):
+            self.lots[lot].remaining -= repaid
+            self.write(id, lot, "available", "overdraft", repaid)
+            account.overdraft -= repaid
+            self.write(id, None, "overdraft", "available", repaid)
+        if settled := min(amount - repaid, account.debt):
+            self.lots[lot].remaining -= settled
+            account.debt -= settled
+            self.write(id, lot, "available", "debt", settled)
+
+    def free(self, hold: Held, state: str) -> int:
+        """Give back what a hold reserves still, lot by lot; what has expired meanwhile is written off."""
+        freed = sum(hold.left.values())
+        for lot, left in hold.left.items():
+            hold.left[lot] = 0
+            if left and self.gone(lot):
+                self.accounts[hold.account].expired += left
+                self.write(hold.account, lot, "held", "breakage", left)
+                self.tell("scrip.lot.expired.v1", hold.account, lot, left)
+            elif left:
+                self.bring(lot, left, "held")
+        hold.state = state
+        return freed
+
+    def settle_what_is_due(self, id: UUID) -> None:
+        """Free an account's holds whose instant has come, then write off its lots whose has."""
+        due = [(hold.expires_at, name.bytes) for name, hold in self.holds.items() if hold.account == id]
+        for _, name in sorted(due):
+            hold = self.holds[UUID(bytes=name)]
+            if hold.state == "pending" and hold.expires_at <= self.at:
+                self.begin(id, "release", None)
+                freed = self.free(hold, "expired")
+                self.tell("scrip.hold.expired.v1", id, UUID(bytes=name), freed)
+        self.write_off(id)
+
+    def write_off(self, id: UUID) -> None:
+        """Write off what remains in an account's expired lots."""
+        for lot in self.burn_order(id):
+            if (remaining := self.lots[lot].remaining) and self.gone(lot):
+                self.begin(id, "expiry", None)
+                self.lots[lot].remaining = 0
+                self.accounts[id].expired += remaining
+                self.write(id, lot, "available", "breakage", remaining)
+                self.tell("scrip.lot.expired.v1", id, lot, remaining)

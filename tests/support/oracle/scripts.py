@@ -1,0 +1,252 @@
+"""Scripts of what may happen to a ledger: wishes in the abstract, drawn at random, then made into postings.
+
+A wish names accounts, holds, charges and references by small numbers, so that they meet often: two wishes for the same
+usage, a capture of a hold that was refused, a refund of more than is left.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, get_args
+from uuid import UUID
+
+from hypothesis import strategies as st
+
+from libs.chassis.clock import Clock
+from libs.contracts import ids
+from libs.contracts.events.payments_v1 import LotKind
+from services.credits.domain import postings
+from services.credits.domain.postings import Cause, Posting, key_of
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+ACCOUNTS = 4
+"""The last of them is not opened but by a grant."""
+
+Verb = Literal[
+    "usage",
+    "spend",
+    "charge",
+    "refund",
+    "transfer",
+    "hold",
+    "capture",
+    "release",
+    "extend",
+    "grant",
+    "take_back",
+    "again",
+]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A posting in the abstract; each verb reads of it what it needs."""
+
+    verb: Verb
+    account: int
+    amount: int
+    which: int
+    """Which hold, charge, usage, reference or earlier posting."""
+    hours: int
+    """When a lot or hold expires, from now."""
+    flag: bool
+    """Final, or by reference, or with another content."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Postings that are applied together."""
+
+    wishes: list[Wish]
+
+
+@dataclass(frozen=True)
+class Travel:
+    """The clock is set forward, or back."""
+
+    hours: int
+
+
+@dataclass(frozen=True)
+class Change:
+    """Staff change an account: its state, its overdraft."""
+
+    account: int
+    state: str
+    overdraft_limit: int
+
+
+@dataclass(frozen=True)
+class Settle:
+    """The job comes round."""
+
+
+Step = Batch | Travel | Change | Settle
+
+HOURS = st.sampled_from([1, 2, 3, 24, 0, -1])
+WISHES = st.builds(
+    Wish,
+    verb=st.sampled_from(get_args(Verb)),
+    account=st.integers(0, ACCOUNTS - 1),
+    amount=st.integers(1, 12),
+    which=st.integers(0, 5),
+    hours=HOURS,
+    flag=st.booleans(),
+)
+BATCHES = st.builds(Batch, st.lists(WISHES, min_size=1, max_size=12))
+STEPS = st.one_of(
+    BATCHES,
+    BATCHES,
+    BATCHES,
+    BATCHES,
+    st.builds(Travel, HOURS),
+    st.builds(
+        Change,
+        account=st.integers(0, ACCOUNTS - 2),
+        state=st.sampled_from(["open", "open", "open", "frozen", "closed", "stopped"]),
+        overdraft_limit=st.sampled_from([1, 5, 20]),
+    ),
+    st.just(Settle()),
+)
+SCRIPTS = st.lists(STEPS, min_size=1, max_size=14)
+
+
+class StoppedClock(Clock):
+    """A clock that a script sets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.instant = START
+
+    def now(self) -> datetime:
+        return self.instant
+
+
+class Scribe:
+    """Makes wishes into postings; what it makes is the same whenever the same script is read."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._made = 0
+        self._least: dict[tuple[str, str], int] = {}
+        self.accounts = [self._id() for _ in range(ACCOUNTS)]
+        self.holds: list[UUID] = []
+        self.charges: list[UUID] = []
+        self.posted: list[Posting] = []
+        self._owners: dict[UUID, UUID] = {}
+
+    def batch(self, wishes: list[Wish]) -> list[Posting]:
+        """Write the postings of a batch."""
+        self.posted = []
+        for wish in wishes:
+            write: Callable[[Wish], Posting] = getattr(self, f"_{wish.verb}")
+            self.posted.append(write(wish))
+        return self.posted
+
+    def _id(self) -> UUID:
+        self._made += 1
+        return ids.at_millis(self._made)  # later ones sort behind earlier ones, as those do that are made in life
+
+    def _common(self, wish: Wish, type: postings.Type, *, key: UUID | None = None) -> dict[str, Any]:
+        return {
+            "account": self.accounts[wish.account],
+            "key": key or self._id(),
+            "fingerprint": key_of(str(wish.amount)),
+            "amount": wish.amount,
+            "cause": Cause(type, None, None, f"{wish.verb} {wish.which}"),
+        }
+
+    def _usage(self, wish: Wish) -> Posting:
+        key = key_of("usage", self.accounts[wish.account].hex, str(wish.which))
+        common = self._common(wish, "usage", key=key)
+        common["amount"] -= 1  # some usage costs nothing
+        return postings.Usage(**common)
+
+    def _spend(self, wish: Wish) -> Posting:
+        return postings.Spend(**self._common(wish, "usage"))
+
+    def _charge(self, wish: Wish) -> Posting:
+        common = self._common(wish, "charge")
+        if wish.flag:
+            common["cause"] = Cause("charge", "order", str(wish.which))
+        self.charges.append(common["key"])
+        self._owners[common["key"]] = common["account"]
+        return postings.Charge(**common, id=common["key"])
+
+    def _refund(self, wish: Wish) -> Posting:
+        common = self._common(wish, "charge_refund")
+        common["amount"] = 0 if wish.flag else (wish.amount + 1) // 2
+        charge = self._one(self.charges, wish, common)
+        return postings.ChargeRefund(**common, charge=charge, lot=self._id())
+
+    def _transfer(self, wish: Wish) -> Posting:
+        to = self.accounts[(wish.account + 1 + wish.which % (ACCOUNTS - 1)) % ACCOUNTS]
+        return postings.Transfer(**self._common(wish, "transfer"), to=to, lot=self._id())
+
+    def _hold(self, wish: Wish) -> Posting:
+        common = self._common(wish, "hold")
+        now = self._clock.now()
+        self.holds.append(common["key"])
+        self._owners[common["key"]] = common["account"]
+        expires_at = now + timedelta(hours=max(wish.hours, 1))
+        return postings.Hold(**common, id=common["key"], expires_at=expires_at, ends_by=now + timedelta(hours=26))
+
+    def _capture(self, wish: Wish) -> Posting:
+        common = self._common(wish, "capture")
+        hold = self._one(self.holds, wish, common)
+        return postings.Capture(**common, hold=hold, final=wish.flag)
+
+    def _release(self, wish: Wish) -> Posting:
+        common = self._common(wish, "release")
+        hold = self._one(self.holds, wish, common)
+        return postings.Release(**common, hold=hold)
+
+    def _extend(self, wish: Wish) -> Posting:
+        expires_at = self._clock.now() + timedelta(hours=max(wish.hours, 1))
+        common = self._common(wish, "hold")
+        hold = self._one(self.holds, wish, common)
+        return postings.Extend(**common, hold=hold, expires_at=expires_at)
+
+    def _grant(self, wish: Wish) -> Posting:
+        kind, reference = _lot(wish)
+        common = self._common(wish, "granted", key=key_of("grant", str(wish.account), kind, reference))
+        common["cause"] = Cause("granted", "purchase", reference)
+        common["amount"] *= 2
+        self._least[kind, reference] = min(self._least.get((kind, reference), 100), common["amount"])
+        expires_at = None if wish.flag else self._clock.now() + timedelta(hours=wish.hours)
+        cost = (100, "usd") if kind in ("purchased", "membership") else (None, None)
+        return postings.Grant(
+            **common, lot=self._id(), kind=kind, expires_at=expires_at, cost_minor=cost[0], currency=cost[1]
+        )
+
+    def _take_back(self, wish: Wish) -> Posting:
+        kind, reference = _lot(wish)
+        common = self._common(wish, "payment_refund")
+        common["cause"] = Cause("payment_refund", "purchase", reference)
+        common["amount"] = min(wish.amount - 1, self._least.get((kind, reference), 0))
+        return postings.TakeBack(**common, kind=kind, revision=wish.hours + 2)
+
+    def _again(self, wish: Wish) -> Posting:
+        """Repeat a posting of this batch, perhaps with another content."""
+        if not self.posted:
+            return self._spend(wish)
+        before = self.posted[wish.which % len(self.posted)]
+        if wish.flag:
+            return before
+        changed = {name: getattr(before, name) for name in before.__struct_fields__}
+        return type(before)(**changed | {"fingerprint": key_of("another")})
+
+    def _one(self, made: list[UUID], wish: Wish, common: dict[str, Any]) -> UUID:
+        """Choose one of those made before, the latest ones rather; now and then it is said to be another account's."""
+        if not made:
+            return self._id()
+        one = made[-1 - wish.which % len(made)]
+        if wish.amount < 12:
+            common["account"] = self._owners[one]
+        return one
+
+
+def _lot(wish: Wish) -> tuple[LotKind, str]:
+    """Choose which lot of which purchase."""
+    kinds: list[LotKind] = ["purchased", "promotional", "membership", "granted", "purchased", "promotional"]
+    return kinds[wish.which], str(wish.which + wish.amount % 3)
