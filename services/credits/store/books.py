@@ -58,8 +58,8 @@ async def lock_accounts(
     return locked, latest
 
 
-async def known(conn: Connection, keys: Sequence[UUID], since: datetime) -> dict[UUID, Known]:
-    """Find what was posted under these keys since then, each by a probe of its own in the journal's index.
+async def known(conn: Connection, keys: Sequence[UUID], *, since: datetime, until: datetime) -> dict[UUID, Known]:
+    """Find what was posted under these keys, each by a probe of its own in the indexes of the months between.
 
     The first leg tells what was posted, the last one what it left.
     """
@@ -67,7 +67,8 @@ async def known(conn: Connection, keys: Sequence[UUID], since: datetime) -> dict
         """SELECT e.key, e.fingerprint, e.sequence, l.available_after, l.held_after, l.debt_after
              FROM unnest($1::uuid[]) AS asked (key)
             CROSS JOIN LATERAL (
-                SELECT * FROM entry WHERE entry.key = asked.key AND entry.at >= $2 AND entry.leg = 0 LIMIT 1
+                SELECT * FROM entry
+                 WHERE entry.key = asked.key AND entry.at BETWEEN $2 AND $3 AND entry.leg = 0 LIMIT 1
             ) AS e
             CROSS JOIN LATERAL (
                 SELECT * FROM entry AS last
@@ -76,6 +77,7 @@ async def known(conn: Connection, keys: Sequence[UUID], since: datetime) -> dict
             ) AS l""",
         keys,
         since,
+        until,
     )
     return {row[0]: Known(*row[1:]) for row in rows}
 
@@ -258,18 +260,19 @@ async def _write_lots(conn: Connection, lots: Sequence[Lot]) -> None:
 
 
 async def _write_holds(conn: Connection, holds: Sequence[HeldCredits]) -> None:
-    if new := [(*astuple(hold)[:12], _parts(hold), hold.actor) for hold in holds if hold.new]:
+    if new := [(*astuple(hold)[:12], _parts(hold), hold.actor, hold.settled_at) for hold in holds if hold.new]:
         await conn.execute(
             """INSERT INTO hold (id, account_id, state, reserved, captured, placed_at, expires_at, ends_by,
-                                 reference_type, reference_id, description, details, parts, actor)
+                                 reference_type, reference_id, description, details, parts, actor, settled_at)
                SELECT h.id, h.account_id, h.state, h.reserved, h.captured, h.placed_at, h.expires_at, h.ends_by,
-                      h.reference_type, h.reference_id, h.description, h.details::json, h.parts::jsonb, h.actor
+                      h.reference_type, h.reference_id, h.description, h.details::json, h.parts::jsonb, h.actor,
+                      h.settled_at
                  FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::timestamptz[],
                              $7::timestamptz[], $8::timestamptz[], $9::text[], $10::text[], $11::text[], $12::text[],
-                             $13::text[], $14::text[])
+                             $13::text[], $14::text[], $15::timestamptz[])
                       AS h (id, account_id, state, reserved, captured, placed_at, expires_at, ends_by, reference_type,
-                            reference_id, description, details, parts, actor)""",
-            *_columns(new, 14),
+                            reference_id, description, details, parts, actor, settled_at)""",
+            *_columns(new, 15),
         )
     if old := [(h.id, h.state, h.captured, h.expires_at, _parts(h), h.settled_at) for h in holds if not h.new]:
         await conn.execute(
