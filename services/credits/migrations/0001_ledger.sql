@@ -213,8 +213,10 @@ SELECT
     sha256(
         uuid_send(account_id) || int8send(sequence) || int2send(leg) || uuid_send(key) || timestamptz_send(at)
         || int8send(amount) || int8send(available_after) || int8send(held_after) || int8send(debt_after)
+        || uuid_send(coalesce(lot_id, '00000000-0000-0000-0000-000000000000'))
+        || uuid_send(coalesce(fingerprint, '00000000-0000-0000-0000-000000000000'))
         || enum_send(from_bucket) || enum_send(to_bucket) || enum_send(type)
-        || record_send(row(lot_id, fingerprint, reference_type, reference_id, description, price_version, details))
+        || record_send(row(reference_type, reference_id, description, price_version, details))
     ) AS hash
 FROM entry;
 GRANT SELECT ON entry_hash TO app_role;

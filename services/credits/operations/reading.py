@@ -51,7 +51,7 @@ async def read(conn: Connection, books: Books, postings: Sequence[Posting]) -> N
 async def _read_keys(conn: Connection, books: Books, postings: Sequence[Posting]) -> None:
     """Recognise usage by its key; all else has a name of its own that happens once: a reference, a revision, an id."""
     if keys := [p.key for p in postings if isinstance(p, Usage)]:
-        books.known = await store.known(conn, keys, books.at - REMEMBERED)
+        books.known = await store.known(conn, keys, since=books.at - REMEMBERED, until=books.at)
         books.refused_usage = await store.refused_usage(conn, keys)
 
 

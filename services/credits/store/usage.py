@@ -38,7 +38,7 @@ async def keep_refusals(
                          $8::text[], $9::text[], $10::bigint[], $11::bigint[])
                   AS r (account_id, key, fingerprint, source, event_id, meter, event, code, detail, required, available)
             WHERE NOT EXISTS (SELECT FROM entry AS e
-                               WHERE e.key = r.key AND e.fingerprint = r.fingerprint AND e.at >= $13)
+                               WHERE e.key = r.key AND e.fingerprint = r.fingerprint AND e.at BETWEEN $13 AND $12)
            ON CONFLICT DO NOTHING RETURNING key, fingerprint""",
         *zip(*(astuple(usage) for usage in refused), strict=True),
         at,
