@@ -52,9 +52,10 @@ def status() -> None:
 @app.command()
 def verify(
     wait: Annotated[float, typer.Option(help="seconds to let what is on its way arrive")] = 5,
+    heads: Annotated[Path | None, typer.Option(help="folder of the ledger's exported heads; else the stack's")] = None,
 ) -> None:
-    """Audit the running stack: every invariant, and Stripe's books beside ours. Exit code 1 if one is broken."""
-    if not asyncio.run(audit(_state(), console, wait_seconds=wait)):
+    """Audit the running stack: invariants, the ledger's chain, Stripe's books. Exit code 1 if something is broken."""
+    if not asyncio.run(audit(_state(), console, wait_seconds=wait, heads=heads)):
         raise typer.Exit(1)
 
 

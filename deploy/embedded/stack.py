@@ -165,6 +165,7 @@ class Stack:
             "SCRIP_CATALOGUE": str(self.settings.catalogue),
             "SCRIP_CLOCK_OFFSET_FILE": str(self.clock_file),
             "SCRIP_SERVICE_KEYS_FILE": str(self.home / "keys" / "services.json"),
+            "SCRIP_CREDITS_AUDIT_FOLDER": str(self.home / "audit"),
             "SCRIP_CREDITS_URL": addresses.credits,
             "SCRIP_PAYMENTS_URL": addresses.payments,
             "SCRIP_PAYMENTS_RETURN_LOOPBACK": "true",
