@@ -27,7 +27,8 @@ INSUFFICIENT_CREDITS = ErrorCode(
     "PAY001",
     402,
     "Insufficient credits",
-    "The account's available credits do not cover this, or it is in debt. Nothing was burnt.",
+    "The account's available credits do not cover this, or it is in debt. Nothing was burnt. `required` and "
+    "`available` say what lacks, `buy` where more can be had.",
 )
 PAYMENT_FAILED = ErrorCode(
     "PAY002",

@@ -16,9 +16,20 @@ from libs.chassis.service import Closes, Foundation
 from libs.chassis.service_client import ServiceClient
 from libs.chassis.tokens import signer
 from services.gateway import consumers, jobs
-from services.gateway.api import api_keys, auth, balances, catalogue, purchases, usage, webhooks
+from services.gateway.api import (
+    api_keys,
+    auth,
+    balances,
+    catalogue,
+    charges,
+    holds,
+    purchases,
+    transfers,
+    usage,
+    webhooks,
+)
 from services.gateway.api.door import Door, Rates
-from services.gateway.clients.credits import CreditsClient
+from services.gateway.clients.credits import CreditsClient, SpendingClient
 from services.gateway.clients.live_balances import Announcer, LiveBalances
 from services.gateway.clients.payments import PaymentsClient
 from services.gateway.clients.rate_limits import RateLimits
@@ -36,6 +47,7 @@ class Clients:
     """What the gateway calls: the other services, and Redis."""
 
     credits: CreditsClient
+    spending: SpendingClient
     payments: PaymentsClient
     redis: Redis
     parts: Sequence[Part]
@@ -69,7 +81,7 @@ def _clients(settings: Settings) -> Clients:
     to_payments = ServiceClient("payments", base_url=settings.payments_url, signer=ours)
     redis = connect(settings.redis_url.get_secret_value())
     parts: list[Part] = [to_credits, to_payments, Closes(redis.aclose)]
-    return Clients(CreditsClient(to_credits), PaymentsClient(to_payments), redis, parts)
+    return Clients(CreditsClient(to_credits), SpendingClient(to_credits), PaymentsClient(to_payments), redis, parts)
 
 
 def _routes(
@@ -91,6 +103,9 @@ def _routes(
         catalogue.routes(door, clients.payments, seconds=settings.catalogue_seconds),
         purchases.routes(door, pool, clients.payments),
         balances.routes(door, clients.credits, live, clock),
+        charges.routes(door, clients.spending),
+        holds.routes(door, clients.spending),
+        transfers.routes(door, clients.spending),
         usage.routes(door, usage_producer),
     ]
 

@@ -13,7 +13,7 @@ Email = Annotated[
     str, StringConstraints(max_length=254, to_lower=True, strip_whitespace=True, pattern=r"^[^@\s\x00]+@[^@\s\x00]+$")
 ]
 Password = Annotated[str, StringConstraints(min_length=10, max_length=200)]
-Scope = Literal["usage:write", "holds:write", "credits:read", "admin"]
+Scope = Literal["usage:write", "charges:write", "holds:write", "credits:read", "admin"]
 
 
 class Register(Request):

@@ -3,7 +3,8 @@
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, Field, StrictBool, StringConstraints, field_validator, model_validator
+from pydantic_core import to_json
 
 from ..catalogue import LONGEST_HOLD_SECONDS
 from ..credits import Credits, RequestedCredits
@@ -82,6 +83,13 @@ class ChargeBatch(Request):
     account: AccountId | None = None
     """Whose credits, where a charge does not say; and the only account that may be named."""
 
+    @field_validator("charges")
+    @classmethod
+    def _can_be_written(cls, charges: list[Any]) -> list[Any]:
+        """Refuse what JSON's escapes can say and no UTF-8 can: it could not be handed on."""
+        to_json(charges)
+        return charges
+
 
 class ChargeRefundOrder(Request):
     """Give back what a charge burnt; all that is left of it if no amount is named."""
@@ -111,7 +119,7 @@ class CaptureOrder(Request):
 
     amount: RequestedCredits
     """What the work cost."""
-    final: bool = True
+    final: StrictBool = True
     """Free the rest; else it stays reserved for further captures."""
 
 

@@ -1,29 +1,19 @@
 """Purchases of a signed-in user: payments decides, and answers 404 for what is another account's."""
 
-import re
-from typing import Annotated, TypeVar
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 
-from libs.chassis.errors import IdempotencyKeyMissingError
 from libs.chassis.pool import Pool
-from libs.chassis.service_client import Done
-from libs.contracts.http.base import IDEMPOTENCY_KEY_HEADER, REPLAYED_HEADER, Cursor, Limit, Page
+from libs.contracts.http.base import Cursor, Limit, Page
 from libs.contracts.http.payments_v1 import Purchase, PurchaseOrder, Refund, RefundOrder
 from libs.contracts.ids import PurchaseId
 from services.gateway.api import problems
 from services.gateway.api.door import Door
+from services.gateway.api.once import IdempotencyKey, answered, required
 from services.gateway.clients.payments import PaymentsClient
 from services.gateway.domain.principals import SignedInUser
 from services.gateway.operations import purchases
-
-T = TypeVar("T", Purchase, Refund)
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
-
-IdempotencyKey = Annotated[
-    str | None,
-    Header(alias=IDEMPOTENCY_KEY_HEADER, description="1 to 255 printable characters; a retry with it acts once"),
-]
 
 
 def routes(door: Door, pool: Pool, payments: PaymentsClient) -> APIRouter:
@@ -54,8 +44,8 @@ def _add_starting(router: APIRouter, door: Door, pool: Pool, payments: PaymentsC
         if order.quote_only:
             response.status_code = 200
             return await purchases.quote(pool, payments, user, order)
-        done = await purchases.start(pool, payments, user, order, idempotency_key=_required(key))
-        return _answer(done, response)
+        done = await purchases.start(pool, payments, user, order, idempotency_key=required(key))
+        return answered(done, response)
 
 
 def _add_reading(router: APIRouter, door: Door, payments: PaymentsClient) -> None:
@@ -112,17 +102,5 @@ def _add_refunds(router: APIRouter, door: Door, payments: PaymentsClient) -> Non
         key: IdempotencyKey = None,
     ) -> Refund:
         """Give money back and take the credits back, where the catalogue lets customers do so."""
-        done = await payments.refund(user, purchase, order, idempotency_key=_required(key))
-        return _answer(done, response)
-
-
-def _answer(done: Done[T], response: Response) -> T:
-    if done.replayed:
-        response.headers[REPLAYED_HEADER] = "true"
-    return done.answer
-
-
-def _required(key: str | None) -> str:
-    if key is None or not _KEY.fullmatch(key):
-        raise IdempotencyKeyMissingError
-    return key
+        done = await payments.refund(user, purchase, order, idempotency_key=required(key))
+        return answered(done, response)

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import TypeAlias
 from uuid import UUID
 
+from libs.chassis.errors import NotAllowedError
 from libs.contracts import ids
 from libs.contracts.http.gateway_v1 import Scope
 
@@ -46,3 +47,12 @@ class KeyHolder:
 
 
 Principal: TypeAlias = SignedInUser | KeyHolder
+
+
+def account_of(principal: Principal, named: UUID | None) -> UUID:
+    """Tell on which account a principal acts: his own, or any with the scope `admin`. Raises NotAllowedError."""
+    if named is None or named == principal.account:
+        return principal.account
+    if isinstance(principal, KeyHolder) and principal.may("admin"):
+        return named
+    raise NotAllowedError("this account is not yours to act on")

@@ -31,6 +31,7 @@ from libs.contracts.http.payments_v1 import (
 )
 from libs.contracts.ids import AccountId, PurchaseId
 from libs.contracts.money import Money
+from tests.integration.gateway.spending import Spending
 
 MaybeKey = Annotated[str | None, Header(alias=IDEMPOTENCY_KEY_HEADER)]
 NOTHING = Totals(earned=0, purchased=0, spent=0, expired=0, refunded=0)
@@ -91,12 +92,14 @@ class CreditsStandIn(StandIn):
 
     def __init__(self, keys_file: Path) -> None:
         super().__init__("credits", keys_file)
+        self.spending = Spending()
         self.forget()
 
     def forget(self) -> None:
         """Begin anew."""
         self.accounts: dict[UUID, Account] = {}
         self.opened: list[UUID] = []
+        self.spending.asked.clear()
         self.asked = 0
 
     def balance_of(self, account: UUID) -> Balance:
@@ -124,6 +127,7 @@ class CreditsStandIn(StandIn):
     def add_routes(self, app: FastAPI) -> None:
         """Add the internal routes that the gateway uses."""
         checked = [Depends(calling_service)]
+        self.spending.add_routes(app)
 
         @app.put("/internal/v1/accounts/{account}", dependencies=checked)
         async def open_account(account: AccountId) -> Balance:
