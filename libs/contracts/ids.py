@@ -5,6 +5,7 @@ for the other by eye. The caller makes the id, and the id is the idempotency key
 """
 
 import os
+import re
 import time
 from typing import Annotated, Any
 from uuid import UUID
@@ -27,6 +28,8 @@ PREFIXES = {
     "message": "msg",
 }
 
+_DIGITS = re.compile("[0-9a-fA-F]{32}")
+
 
 def new_id() -> UUID:
     """Make a UUIDv7 (RFC 9562): 48 bits of milliseconds, then randomness, so that keys sort by the time of making."""
@@ -48,7 +51,7 @@ def show(kind: str, value: UUID) -> str:
 def read(kind: str, text: str) -> UUID:
     """Read an id of this kind. Raises ValueError if it is not one."""
     prefix = PREFIXES[kind] + "_"
-    if not text.startswith(prefix) or len(text) != len(prefix) + 32:
+    if not text.startswith(prefix) or not _DIGITS.fullmatch(text, len(prefix)):
         raise ValueError(f'this is not the id of a {kind.replace("_", " ")}: those look like "{prefix}018f..."')
     return UUID(hex=text[len(prefix) :])
 
