@@ -6,11 +6,12 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StringConstraints
 
 LARGEST_QUANTITY = 10**12
+MOST_PROPERTIES = 50
 
 PropertyName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 PropertyText = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00]*$")]
 PropertyValue = StrictBool | StrictInt | PropertyText
-Properties = Annotated[dict[PropertyName, PropertyValue], Field(max_length=50)]
+Properties = Annotated[dict[PropertyName, PropertyValue], Field(max_length=MOST_PROPERTIES)]
 Quantity = Annotated[Decimal, Field(ge=0, le=LARGEST_QUANTITY, decimal_places=6)]
 
 

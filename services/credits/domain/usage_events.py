@@ -17,11 +17,11 @@ from libs.chassis.fast_uuid import FastUUID
 from libs.contracts import ids
 from libs.contracts.envelope import LARGEST_EVENT_BYTES, CloudEvent
 from libs.contracts.errors import MALFORMED_EVENT
-from libs.contracts.events.usage_v1 import LARGEST_QUANTITY, PropertyValue, UsageData
+from libs.contracts.events.usage_v1 import LARGEST_QUANTITY, MOST_PROPERTIES, PropertyValue, UsageData
 from services.credits.domain.postings import key_of
 
 Name = Annotated[str, Meta(min_length=1, max_length=255)]
-PropertyName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+PropertyName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}\Z")]  # `$` would let a line's end pass
 
 
 class MalformedEventError(DomainError):
@@ -66,7 +66,9 @@ class UsageEvent(Struct, eq=False, gc=False):
 
 class _Data(Struct, forbid_unknown_fields=True, gc=False):
     quantity: Annotated[int, Meta(ge=0, le=LARGEST_QUANTITY)] = 1
-    properties: dict[PropertyName, bool | int | Annotated[str, Meta(max_length=500)]] = {}
+    properties: Annotated[
+        dict[PropertyName, bool | int | Annotated[str, Meta(max_length=500)]], Meta(max_length=MOST_PROPERTIES)
+    ] = {}
 
 
 class _Envelope(Struct, gc=False):
@@ -90,9 +92,10 @@ def read(payload: bytes) -> UsageEvent:
     """Read a record. Raises MalformedEventError: it cannot even be said whom it is about."""
     if len(payload) <= LARGEST_EVENT_BYTES and b"\\u0000" not in payload:
         try:
+            payload.decode()  # the decoder does not look at the letters of what it skips
             event = _DECODER.decode(payload)
             account = _account(event.subject)
-        except (msgspec.MsgspecError, ValueError):
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             pass
         else:
             return _usage(account, event.subject, event, event.data.quantity, event.data.properties, payload)

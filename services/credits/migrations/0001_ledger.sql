@@ -248,7 +248,8 @@ CREATE TABLE rejected_usage (
     source text NOT NULL,
     event_id text NOT NULL,
     meter text NOT NULL,
-    event jsonb NOT NULL,
+    -- as it came: a JSON document may hold what jsonb does not (a NUL, a number beyond all bounds)
+    event text NOT NULL,
     code text NOT NULL,
     detail text NOT NULL,
     required bigint,

@@ -32,7 +32,7 @@ async def keep_refusals(
     rows = await conn.fetch(
         """INSERT INTO rejected_usage (account_id, key, fingerprint, source, event_id, meter, event, code, detail,
                                        required, available, at)
-           SELECT r.account_id, r.key, r.fingerprint, r.source, r.event_id, r.meter, r.event::json, r.code, r.detail,
+           SELECT r.account_id, r.key, r.fingerprint, r.source, r.event_id, r.meter, r.event, r.code, r.detail,
                   r.required, r.available, $12
              FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],
                          $8::text[], $9::text[], $10::bigint[], $11::bigint[])
