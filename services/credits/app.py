@@ -7,13 +7,16 @@ from libs.chassis.runner import Part
 from libs.chassis.service import Foundation
 from libs.contracts.catalogue import Catalogue
 from services.credits import consumers, jobs
-from services.credits.api import accounts, charges, holds, transfers
+from services.credits.api import accounts, activities, charges, grants, history, holds, limits, states, transfers
 from services.credits.clients import HeadFile
 from services.credits.domain.books import Rules
 from services.credits.operations.ledger import Ledger
 from services.credits.operations.sealing import Sealer
 from services.credits.operations.writer import Writer
 from services.credits.settings import Settings
+
+_LARGEST_BODY = 8 * 1024 * 1024
+"""A grant to ten thousand accounts."""
 
 
 async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
@@ -37,8 +40,10 @@ async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
         foundation.topics.on_new_cluster(usage.begin_anew)
         redriving = housekeeping.redrive(pool, clock, consumers.USAGE_CONSUMER, usage.redrive)
         sealer = Sealer(pool, clock, HeadFile(settings.audit_folder) if settings.audit_folder else None)
-        work = [usage, redriving, *jobs.jobs(pool, ledger, foundation.producer, clock, sealer)]
-    app = foundation.app(checks={"usage": usage.ready} if foundation.works else {})
+        warning_days = catalogue.policies.expiry_warning_days
+        timed = jobs.jobs(pool, ledger, foundation.producer, clock, sealer, warning_days=warning_days)
+        work = [usage, redriving, *timed]
+    app = foundation.app(largest_body=_LARGEST_BODY, checks={"usage": usage.ready} if foundation.works else {})
     if foundation.serves:
         foundation.serve_internally(
             app,
@@ -46,5 +51,10 @@ async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
             holds.routes(writer, pool, ledger, catalogue, clock),
             transfers.routes(writer, catalogue),
             accounts.routes(pool, ledger, catalogue, clock),
+            history.routes(pool, ledger, clock),
+            limits.routes(pool, ledger, catalogue, clock),
+            states.routes(pool, ledger, clock),
+            grants.routes(pool, ledger, catalogue, clock),
+            activities.routes(pool, ledger, catalogue, clock),
         )
     return foundation.parts(app, clients=[writer], jobs=work)

@@ -287,3 +287,62 @@ CREATE TABLE actor (
     CONSTRAINT only_who_is_stopped_resumes CHECK (resumes_at IS NULL OR stopped)
 ) WITH (fillfactor = 80);
 GRANT SELECT, INSERT, UPDATE ON actor TO app_role;
+
+-- What staff give, to one or to many; rows are worked off in batches, each in one transaction with its lots.
+CREATE TABLE staff_grant (
+    id uuid PRIMARY KEY,
+    state text NOT NULL,
+    kind text NOT NULL,
+    note text NOT NULL,
+    expires_at timestamptz,
+    rows int NOT NULL,
+    credits bigint NOT NULL,
+    granted int NOT NULL DEFAULT 0,
+    failed int NOT NULL DEFAULT 0,
+    requested_by text NOT NULL,
+    requested_at timestamptz NOT NULL,
+    decided_by text,
+    decided_at timestamptz,
+    completed_at timestamptz,
+    CONSTRAINT state_is_known CHECK (state IN ('waiting_for_approval', 'running', 'completed', 'rejected')),
+    CONSTRAINT there_is_a_row CHECK (rows > 0 AND credits > 0),
+    CONSTRAINT no_row_is_done_twice CHECK (granted >= 0 AND failed >= 0 AND granted + failed <= rows),
+    CONSTRAINT a_completed_grant_has_done_every_row CHECK ((state = 'completed') = (granted + failed = rows)),
+    CONSTRAINT a_grant_completes_once CHECK ((state = 'completed') = (completed_at IS NOT NULL)),
+    CONSTRAINT two_people_decide CHECK (decided_by <> requested_by)
+);
+CREATE INDEX staff_grant_running ON staff_grant (requested_at) WHERE state = 'running';
+GRANT SELECT, INSERT, UPDATE ON staff_grant TO app_role;
+
+CREATE TABLE staff_grant_row (
+    grant_id uuid NOT NULL REFERENCES staff_grant (id),
+    number int NOT NULL,
+    account_id uuid,
+    email text,
+    credits bigint NOT NULL,
+    note text,
+    state text NOT NULL DEFAULT 'waiting',
+    lot_id uuid,
+    code text,
+    detail text,
+    PRIMARY KEY (grant_id, number),
+    CONSTRAINT state_is_known CHECK (state IN ('waiting', 'granted', 'failed')),
+    CONSTRAINT credits_are_positive CHECK (credits > 0),
+    CONSTRAINT what_is_granted_is_a_lot CHECK ((state = 'granted') = (lot_id IS NOT NULL)),
+    CONSTRAINT what_failed_says_why CHECK ((state = 'failed') = (code IS NOT NULL AND detail IS NOT NULL))
+);
+CREATE INDEX staff_grant_row_waiting ON staff_grant_row (grant_id, number) WHERE state = 'waiting';
+GRANT SELECT, INSERT, UPDATE ON staff_grant_row TO app_role;
+
+-- What accounts earned by activities. Only ever added to.
+CREATE TABLE activity_award (
+    account_id uuid NOT NULL,
+    activity text NOT NULL,
+    reference text NOT NULL,
+    credits bigint NOT NULL,
+    lot_id uuid NOT NULL,
+    earned_at timestamptz NOT NULL,
+    PRIMARY KEY (account_id, activity, reference)
+);
+CREATE INDEX activity_award_by_time ON activity_award (account_id, activity, earned_at);
+GRANT SELECT, INSERT ON activity_award TO app_role;

@@ -45,7 +45,13 @@ class Api:
         headers: dict[str, str] | None = None,
     ) -> httpx2.Response:
         """Have something done, under a key of its own unless one is named; a body of bytes goes as it is."""
-        given = {"Idempotency-Key": key or uuid4().hex, "Scrip-Caller": caller, **self._token(), **(headers or {})}
+        given = {
+            "Content-Type": "application/json",
+            "Idempotency-Key": key or uuid4().hex,
+            "Scrip-Caller": caller,
+            **self._token(),
+            **(headers or {}),
+        }
         content = body if isinstance(body, bytes) else json.dumps(body or {}).encode()
         params = {"account": ids.show("account", account)} if account else None
         return await self.http.post(f"/internal/v1{path}", content=content, headers=given, params=params)
