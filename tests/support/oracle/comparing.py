@@ -73,12 +73,12 @@ async def found(conn: Connection, oracle: Oracle) -> dict[str, Rows]:
         (row[0], row[1]): (row[2],)
         for row in await conn.fetch("SELECT key, fingerprint, coalesce(available, 0) FROM rejected_usage")
     }
-    books["told"] = _by_account([_told(payload) for row in await conn.fetch(_OUTBOX) for payload in row["payloads"]])
+    events = [CloudEvent.decode(payload) for row in await conn.fetch(_OUTBOX) for payload in row["payloads"]]
+    books["told"] = _by_account([_told(event) for event in events if "expired" in event.type])
     return books
 
 
-def _told(payload: bytes) -> Told:
-    event = CloudEvent.decode(payload)
+def _told(event: CloudEvent) -> Told:
     data = event.data
     what = ids.read("lot", data["lot"]) if "lot" in data else ids.read("hold", data["hold"])
     account = ids.read("account", data["account"])
