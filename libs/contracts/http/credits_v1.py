@@ -7,6 +7,7 @@ from pydantic import AwareDatetime
 from ..credits import Credits
 from ..events.payments_v1 import LotKind
 from ..ids import AccountId, LotId, TransactionId
+from ..money import Money
 from .base import Answer
 from .limits_v1 import AccountState
 
@@ -102,25 +103,33 @@ TransactionType = Literal[
 ]
 
 
+TransactionStatus = Literal["pending", "completed", "failed", "refunded"]
+
+
 class Transaction(Answer):
     """One movement of an account: signed credits, and the balance after it."""
 
     id: TransactionId
     account: AccountId
     type: TransactionType
-    status: Literal["pending", "completed", "failed", "refunded"]
+    status: TransactionStatus
+    """Of a hold, `pending` while it reserves, `refunded` once freed; of a charge, `refunded` once it is, wholly."""
     credits: Credits
-    """What it changed: positive came in, negative went out."""
+    """What it changed in what is available: positive came in, negative went out. A capture changes what is held."""
     balance_after: Credits
     """What was available after it, less an overdraft."""
     description: str
     """In words for the customer."""
-    reference_type: str
+    note: str | None = None
+    """What staff noted when they granted it."""
+    reference_type: str | None
     """What kind of thing caused it: `purchase`, `meter`, `lot`."""
-    reference_id: str
+    reference_id: str | None
     """Which one."""
+    paid: Money | None = None
+    """What its credits cost, if money was paid for them."""
     metadata: dict[str, str]
-    """Of usage: source, id, quantity and properties of its event."""
+    """Of usage: source, id, quantity and properties of its event; of charges and holds: what their caller kept."""
     price_version: str | None
     """By which price book a usage was rated."""
     sequence: int

@@ -1,15 +1,12 @@
 """Accounts: opening one, and what is in it."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 
 from libs.chassis.clock import Clock
 from libs.chassis.internal_api import calling_service
 from libs.chassis.pool import Pool
 from libs.contracts.catalogue import Catalogue
-from libs.contracts.http.base import Cursor, Limit, Page
-from libs.contracts.http.credits_v1 import Balance, Lot, Transaction
+from libs.contracts.http.credits_v1 import Balance
 from services.credits.api.paths import Account
 from services.credits.operations import accounts
 from services.credits.operations.ledger import Ledger
@@ -28,19 +25,5 @@ def routes(pool: Pool, ledger: Ledger, catalogue: Catalogue, clock: Clock) -> AP
     async def balance(account: Account) -> Balance:
         """Tell the balance."""
         return await accounts.balance(pool, ledger, clock, account)
-
-    @router.get("/lots", operation_id="listLots")
-    async def lots(
-        account: Account, limit: Annotated[Limit, Query()] = 20, cursor: Annotated[Cursor | None, Query()] = None
-    ) -> Page[Lot]:
-        """List the grants of credits and what remains of them, newest first."""
-        return await accounts.lots(pool, account, limit=limit, cursor=cursor)
-
-    @router.get("/transactions", operation_id="listTransactions")
-    async def transactions(
-        account: Account, limit: Annotated[Limit, Query()] = 20, cursor: Annotated[Cursor | None, Query()] = None
-    ) -> Page[Transaction]:
-        """List what moved the balance, newest first."""
-        return await accounts.transactions(pool, account, limit=limit, cursor=cursor)
 
     return router

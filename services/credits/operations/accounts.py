@@ -1,23 +1,20 @@
 """Ledger accounts: opening one, once, with the welcome bonus; reading what is in it."""
 
-import base64
 from datetime import datetime
 from uuid import UUID
 
 from libs.chassis import outbox
 from libs.chassis.clock import Clock
-from libs.chassis.errors import InvalidRequestError
 from libs.chassis.pool import Connection, Pool
 from libs.contracts import ids
 from libs.contracts.catalogue import WelcomeBonus
 from libs.contracts.events import CreditsGranted
-from libs.contracts.http.base import Page
-from libs.contracts.http.credits_v1 import Balance, Lot, Transaction
+from libs.contracts.http.credits_v1 import Balance
 from services.credits.domain.errors import UnknownAccountError
 from services.credits.domain.postings import Cause, Grant, Result, key_of
 from services.credits.operations.expiry import settle_due_of
 from services.credits.operations.ledger import Ledger
-from services.credits.store import accounts, books, history
+from services.credits.store import accounts, books
 
 
 async def open_account(
@@ -73,35 +70,3 @@ async def _balance(conn: Connection, account: UUID) -> Balance:
     if found is None:
         raise UnknownAccountError
     return found
-
-
-async def lots(pool: Pool, account: UUID, *, limit: int, cursor: str | None) -> Page[Lot]:
-    """Read a page of an account's lots, newest first."""
-    async with pool.connection() as conn:
-        before = _read_cursor(cursor)
-        found = await history.lots(conn, account, before=UUID(before) if before else None, limit=limit + 1)
-    return Page(data=found[:limit], next_cursor=_cursor(str(found[limit - 1].id)) if len(found) > limit else None)
-
-
-async def transactions(pool: Pool, account: UUID, *, limit: int, cursor: str | None) -> Page[Transaction]:
-    """Read a page of what moved an account's balance, newest first."""
-    async with pool.connection() as conn:
-        before = _read_cursor(cursor)
-        found = await history.transactions(conn, account, before=int(before) if before else None, limit=limit + 1)
-    more = len(found) > limit
-    return Page(data=found[:limit], next_cursor=_cursor(str(found[limit - 1].sequence)) if more else None)
-
-
-def _cursor(text: str) -> str:
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str | None) -> str | None:
-    if cursor is None:
-        return None
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        UUID(text) if "-" in text else int(text)
-    except ValueError as error:
-        raise InvalidRequestError("this cursor is not one of ours") from error
-    return text

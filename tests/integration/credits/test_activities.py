@@ -9,7 +9,8 @@ import pytest
 from libs.contracts import ids
 from libs.contracts.catalogue import Activity, Catalogue
 from libs.contracts.credits import MICRO
-from services.credits.operations import accounts
+from libs.contracts.http.history_v1 import LotQuery, TransactionQuery
+from services.credits.operations import history
 from tests.integration.credits.serving import Api, problem
 from tests.support.ledger import CATALOGUE, Credits
 
@@ -46,10 +47,10 @@ async def test_two_accounts_may_earn_for_the_same_reference(credits: Credits, ap
 async def test_what_is_earned_says_what_for_and_expires_when_the_catalogue_says(credits: Credits, api: Api) -> None:
     account = await credits.open()
     await earn(api, account)
-    lot, _ = (await accounts.lots(credits.pool, account, limit=2, cursor=None)).data
+    lot, _ = (await history.lots(credits.pool, account, LotQuery(limit=2))).data
     assert lot.expires_at is not None
     assert (lot.expires_at - lot.granted_at).days in (29, 30)
-    earned = (await accounts.transactions(credits.pool, account, limit=1, cursor=None)).data[0]
+    earned = (await history.transactions(credits.pool, account, TransactionQuery(limit=1))).data[0]
     assert (earned.type, earned.description) == ("earned", "A friend came")
     assert earned.metadata == {"activity": "invite", "reference": "one"}
 

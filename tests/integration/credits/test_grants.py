@@ -4,8 +4,9 @@ from datetime import timedelta
 import pytest
 
 from libs.contracts import ids
+from libs.contracts.http.history_v1 import LotQuery, TransactionQuery
 from services.credits.domain.errors import LotMissingError, ReferenceReusedError
-from services.credits.operations import accounts
+from services.credits.operations import history
 from tests.support.ledger import Credits, paid, refunded, used
 
 
@@ -112,10 +113,10 @@ async def test_transactions_and_lots_come_in_pages_newest_first(credits: Credits
     account = await credits.open()
     for _ in range(5):
         await credits.tell(paid(account, "1"))
-    first = await accounts.transactions(credits.pool, account, limit=4, cursor=None)
-    rest = await accounts.transactions(credits.pool, account, limit=4, cursor=first.next_cursor)
+    first = await history.transactions(credits.pool, account, TransactionQuery(limit=4))
+    rest = await history.transactions(credits.pool, account, TransactionQuery(limit=4, cursor=first.next_cursor))
     assert [t.sequence for t in first.data + rest.data] == [6, 5, 4, 3, 2, 1]
     assert rest.next_cursor is None
-    lots = await accounts.lots(credits.pool, account, limit=4, cursor=None)
-    more = await accounts.lots(credits.pool, account, limit=4, cursor=lots.next_cursor)
+    lots = await history.lots(credits.pool, account, LotQuery(limit=4))
+    more = await history.lots(credits.pool, account, LotQuery(limit=4, cursor=lots.next_cursor))
     assert len({lot.id for lot in lots.data + more.data}) == 6

@@ -11,8 +11,9 @@ from libs.contracts.catalogue import Catalogue, Limits
 from libs.contracts.credits import MICRO
 from libs.contracts.events import CreditsGranted
 from libs.contracts.http.grants_v1 import GrantOrder
+from libs.contracts.http.history_v1 import LotQuery
 from services.credits.domain.errors import LimitExceededError
-from services.credits.operations import accounts, grants
+from services.credits.operations import grants, history
 from services.credits.store import grants as store
 from tests.integration.credits.serving import Api, problem
 from tests.support.ledger import CATALOGUE, Credits
@@ -68,7 +69,7 @@ async def test_a_grant_brings_a_lot_with_its_note_at_once(credits: Credits, api:
     made = await ask(api, "/grants", to(account, expires_at="2099-01-01T00:00:00Z"))
     assert (made["state"], made["granted"], made["requested_by"]) == ("completed", 1, EVE)
     (row,) = (await rows_of(api, made["id"]))["data"]
-    lot, _ = (await accounts.lots(credits.pool, account, limit=2, cursor=None)).data
+    lot, _ = (await history.lots(credits.pool, account, LotQuery(limit=2))).data
     assert (row["state"], row["lot"]) == ("granted", ids.show("lot", lot.id))
     assert (lot.kind, lot.granted, lot.reason) == ("granted", 5 * MICRO, "grant")
     assert lot.expires_at is not None
