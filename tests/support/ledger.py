@@ -17,6 +17,7 @@ from libs.contracts.http.credits_v1 import Balance
 from libs.contracts.money import Money
 from services.credits.domain import usage_events
 from services.credits.domain.books import Rules
+from services.credits.domain.postings import Posting, Result
 from services.credits.operations import accounts, payments, usage
 from services.credits.operations.ledger import Ledger
 
@@ -71,6 +72,16 @@ class Credits:
     async def tell_payment(self, account: UUID, credits: str, *, kind: LotKind = "purchased") -> None:
         """Tell that the account paid for this much."""
         await self.tell(paid(account, credits, kind=kind))
+
+    async def apply(self, *postings: Posting) -> list[Result]:
+        """Apply postings as one batch."""
+        async with self.pool.transaction() as conn:
+            _, results = await self.ledger.apply(conn, postings)
+        return results
+
+    async def outcomes(self, *postings: Posting) -> list[str]:
+        """Apply postings as one batch; answers each posting's outcome."""
+        return [result.outcome for result in await self.apply(*postings)]
 
     async def tell(self, *events: PaymentSucceeded | PaymentRefunded) -> list[str]:
         """Tell what payments tells, as one batch; answers each posting's outcome."""
