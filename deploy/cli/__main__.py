@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 
-from deploy.cli import background
+from deploy.cli import background, grants
 from deploy.cli.demo import demonstrate
+from deploy.cli.grants import UnusableFileError
 from deploy.cli.picture import drawn
 from deploy.cli.state import NotRunningError, State, read_state
 from deploy.cli.verify import verify as audit
@@ -19,6 +21,7 @@ from deploy.embedded.interrupts import cancelled_by_signals
 from deploy.embedded.jars import JarUnavailableError
 from deploy.embedded.processes import ProcessFailedError
 from deploy.embedded.stack import StackSettings
+from libs.chassis.errors import DomainError
 
 app = typer.Typer(
     name="scrip",
@@ -97,11 +100,19 @@ def _state() -> State:
     return read_state(StackSettings().data.absolute())
 
 
+app.add_typer(grants.commands(_state, console), name="grant")
+
+
 def main() -> None:
     """Run the command; what a person can mend is said in words."""
     try:
         app()
-    except (AlreadyRunningError, JarUnavailableError, NotRunningError, ProcessFailedError) as error:
+    except DomainError as error:
+        sys.exit(f"scrip: {error.code.code} {error.detail}")
+    except ValidationError as error:
+        first = error.errors()[0]
+        sys.exit(f"scrip: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}")
+    except (AlreadyRunningError, JarUnavailableError, NotRunningError, ProcessFailedError, UnusableFileError) as error:
         sys.exit(f"scrip: {error}")
 
 
