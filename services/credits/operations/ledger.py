@@ -56,14 +56,13 @@ class Ledger:
     async def _lock(
         self, conn: Connection, postings: Sequence[Posting], ids: Sequence[UUID]
     ) -> tuple[dict[UUID, Account], datetime | None]:
-        """Lock the accounts, in id order. One that is granted something and is not there is opened."""
-        accounts, latest = await store.lock_accounts(conn, ids, self._rules)
-        receiving = {posting.account for posting in postings if isinstance(posting, Grant)}
-        if missing := sorted(receiving - accounts.keys()):
-            await store.open_accounts(conn, missing, self._clock.now())
-            # out of order, and so perhaps against another that opens it
-            return await store.lock_accounts(conn, ids, self._rules)
-        return accounts, latest
+        """Lock the accounts, in id order. One that is granted something is opened before, if it is not there.
+
+        Before, since who waits for another to open an account may hold no lock that the other waits for.
+        """
+        if receiving := sorted({posting.account for posting in postings if isinstance(posting, Grant)}):
+            await store.open_accounts(conn, receiving, self._clock.now())
+        return await store.lock_accounts(conn, ids, self._rules)
 
 
 def _accounts(postings: Sequence[Posting]) -> set[UUID]:
