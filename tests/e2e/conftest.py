@@ -5,10 +5,11 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from rich.progress import Progress
 
 from deploy.cli.customer import Customer
 from deploy.cli.state import read_state
-from deploy.cli.verify import checks
+from deploy.cli.verify import Steps, checks
 from deploy.embedded.stack import Stack, StackSettings
 from tests.support.sandbox import Sandbox
 from tests.support.stripe_checks import audit
@@ -90,7 +91,8 @@ async def broken_books(stack: Stack) -> list[str]:
     ends = loop.time() + SETTLING_SECONDS
     while True:
         state = read_state(stack.home)
-        broken = [f"{check.sentence}: {breach}" async for check in checks(state) for breach in check.breaches]
+        audited = checks(state, Steps(Progress(disable=True)), heads=None)
+        broken = [f"{check.sentence}: {breach}" async for check in audited for breach in check.breaches]
         if not broken or loop.time() > ends:
             return broken
         await asyncio.sleep(0.2)
