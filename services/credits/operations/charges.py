@@ -39,9 +39,15 @@ def _posting(book: PriceBook, order: ChargeOrder, caller: str) -> Charge:
 
 
 def _charged(result: Result) -> Answer:
+    made = _made(result)
+    return answers.refused(result) if made is None else answers.good(made)
+
+
+def _made(result: Result) -> Shown | None:
+    """Show the charge that was made or stands; None if it was refused."""
     if result.charge is None or result.outcome not in ("accepted", "duplicate"):
-        return answers.refused(result)
-    return answers.good({**answers.charge(result.charge), "balance": answers.balance(result)})
+        return None
+    return {**answers.charge(result.charge), "balance": answers.balance(result)}
 
 
 async def charge_many(writer: Writer, book: PriceBook, order: ChargeBatch, *, caller: str, key: str) -> Answer:
@@ -51,10 +57,10 @@ async def charge_many(writer: Writer, book: PriceBook, order: ChargeBatch, *, ca
 
     def shape(results: Sequence[Result], _: datetime) -> Answer:
         decided = iter(results)
-        rows = [_charged(next(decided)) if isinstance(row, Charge) else row for row in read]
-        return answers.good({"data": [_row(answer) for answer in rows]}, status=200)
+        rows = [_row(next(decided)) if isinstance(row, Charge) else _refused_row(row) for row in read]
+        return answers.good({"data": rows}, status=200)
 
-    named = Key.of(caller=caller, key=key, operation="charge_many", body=order.model_dump(mode="json"))
+    named = Key.of(caller=caller, key=key, operation="charge_many", body=[order.account, order.charges])
     return await writer.write(postings, key=named, shape=shape)
 
 
@@ -63,7 +69,7 @@ def _read(book: PriceBook, row: Any, account: UUID | None, caller: str) -> Charg
     if account is not None and isinstance(row, dict):
         row = {"account": ids.show("account", account)} | row
     try:
-        order = ChargeOrder.model_validate_json(orjson.dumps(row))
+        order = ChargeOrder.model_validate(row)
         if account is not None and order.account != account:
             raise NotFoundError("this account is not yours to charge")
         return _posting(book, order, caller)
@@ -75,10 +81,13 @@ def _read(book: PriceBook, row: Any, account: UUID | None, caller: str) -> Charg
         return answers.bad(error.code, error.detail, **error.facts)
 
 
-def _row(answer: Answer) -> Shown:
+def _row(result: Result) -> Shown:
+    made = _made(result)
+    return _refused_row(answers.refused(result)) if made is None else {"status": 201, "charge": made}
+
+
+def _refused_row(answer: Answer) -> Shown:
     body = orjson.loads(answer.body)
-    if answer.status < 400:
-        return {"status": answer.status, "charge": body}
     code = CODES[body["code"]]
     problem = {
         "type": PROBLEM_TYPE + code.code,

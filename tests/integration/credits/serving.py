@@ -56,9 +56,9 @@ class Api:
         params = {"account": ids.show("account", account)} if account else None
         return await self.http.post(f"/internal/v1{path}", content=content, headers=given, params=params)
 
-    async def get(self, path: str, *, account: UUID, **params: str | int) -> httpx2.Response:
+    async def get(self, path: str, *, account: UUID | None = None, **params: str | int) -> httpx2.Response:
         """Ask."""
-        asked = {"account": ids.show("account", account), **params}
+        asked = params | ({"account": ids.show("account", account)} if account else {})
         return await self.http.get(f"/internal/v1{path}", params=asked, headers=self._token())
 
     async def charge(
