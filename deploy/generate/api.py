@@ -132,8 +132,8 @@ def _names(schema: Schema) -> list[str]:
         return [_link(schema["$ref"].rpartition("/")[2])]
     if schema.get("type") == "array":
         return [f"list of {name}" for name in _names(schema["items"])]
-    if "oneOf" in schema:
-        return [name for each in schema["oneOf"] for name in _names(each)]
+    if variants := schema.get("oneOf") or schema.get("anyOf"):
+        return [name for each in variants for name in _names(each)]
     return [schema["title"]] if "title" in schema else []
 
 

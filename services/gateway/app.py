@@ -22,6 +22,7 @@ from services.gateway.api import (
     balances,
     catalogue,
     charges,
+    history,
     holds,
     purchases,
     transfers,
@@ -30,6 +31,7 @@ from services.gateway.api import (
 )
 from services.gateway.api.door import Door, Rates
 from services.gateway.clients.credits import CreditsClient, SpendingClient
+from services.gateway.clients.history import HistoryClient
 from services.gateway.clients.live_balances import Announcer, LiveBalances
 from services.gateway.clients.payments import PaymentsClient
 from services.gateway.clients.rate_limits import RateLimits
@@ -47,6 +49,7 @@ class Clients:
     """What the gateway calls: the other services, and Redis."""
 
     credits: CreditsClient
+    history: HistoryClient
     spending: SpendingClient
     payments: PaymentsClient
     redis: Redis
@@ -81,7 +84,14 @@ def _clients(settings: Settings) -> Clients:
     to_payments = ServiceClient("payments", base_url=settings.payments_url, signer=ours)
     redis = connect(settings.redis_url.get_secret_value())
     parts: list[Part] = [to_credits, to_payments, Closes(redis.aclose)]
-    return Clients(CreditsClient(to_credits), SpendingClient(to_credits), PaymentsClient(to_payments), redis, parts)
+    return Clients(
+        CreditsClient(to_credits),
+        HistoryClient(to_credits),
+        SpendingClient(to_credits),
+        PaymentsClient(to_payments),
+        redis,
+        parts,
+    )
 
 
 def _routes(
@@ -102,7 +112,8 @@ def _routes(
         api_keys.routes(door, pool, clock),
         catalogue.routes(door, clients.payments, seconds=settings.catalogue_seconds),
         purchases.routes(door, pool, clients.payments),
-        balances.routes(door, clients.credits, live, clock),
+        balances.routes(door, clients.credits, clients.history, live, clock),
+        history.routes(door, clients.history),
         charges.routes(door, clients.spending),
         holds.routes(door, clients.spending),
         transfers.routes(door, clients.spending),

@@ -6,15 +6,18 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import AwareDatetime
 
 from libs.chassis.clock import Clock
-from libs.contracts.http.base import Cursor, Limit, Page
-from libs.contracts.http.credits_v1 import Balance, Lot, Transaction
+from libs.contracts.http.credits_v1 import Balance
+from libs.contracts.http.history_v1 import PastBalance
+from libs.contracts.ids import AccountId
 from services.gateway.api import problems
 from services.gateway.api.door import Door
 from services.gateway.clients.credits import CreditsClient
+from services.gateway.clients.history import HistoryClient
 from services.gateway.clients.live_balances import LiveBalances, Watcher
-from services.gateway.domain.principals import Principal, SignedInUser
+from services.gateway.domain.principals import Principal, SignedInUser, account_of
 from services.gateway.operations import live
 
 _RECONNECT_MS = 1000
@@ -29,44 +32,28 @@ class Stream:
     first: Balance
 
 
-def routes(door: Door, credits: CreditsClient, balances: LiveBalances, clock: Clock) -> APIRouter:
+def routes(
+    door: Door, credits: CreditsClient, history: HistoryClient, balances: LiveBalances, clock: Clock
+) -> APIRouter:
     """Make the routes that show what an account has."""
     router = APIRouter(tags=["balance"])
-    _add_reading(router, door, credits)
+    _add_reading(router, door, credits, history)
     _add_stream(router, door, credits, balances, clock)
     return router
 
 
-def _add_reading(router: APIRouter, door: Door, credits: CreditsClient) -> None:
+def _add_reading(router: APIRouter, door: Door, credits: CreditsClient, history: HistoryClient) -> None:
     reader = door.user_or_key_with("credits:read")
 
-    @router.get("/v1/balance", operation_id="getBalance", summary="The balance", responses=problems(401, 403))
-    async def balance(principal: Annotated[Principal, Depends(reader)]) -> Balance:
-        """Tell the balance."""
-        return await credits.balance(principal.account)
-
-    @router.get("/v1/lots", operation_id="listLots", summary="List lots", responses=problems(401, 403, 422))
-    async def lots(
+    @router.get("/v1/balance", operation_id="getBalance", summary="The balance", responses=problems(401, 403, 404, 422))
+    async def balance(
         principal: Annotated[Principal, Depends(reader)],
-        limit: Annotated[Limit, Query()] = 20,
-        cursor: Annotated[Cursor | None, Query()] = None,
-    ) -> Page[Lot]:
-        """List the grants of credits and what remains of them."""
-        return await credits.lots(principal.account, limit=limit, cursor=cursor)
-
-    @router.get(
-        "/v1/transactions",
-        operation_id="listTransactions",
-        summary="List transactions",
-        responses=problems(401, 403, 422),
-    )
-    async def transactions(
-        principal: Annotated[Principal, Depends(reader)],
-        limit: Annotated[Limit, Query()] = 20,
-        cursor: Annotated[Cursor | None, Query()] = None,
-    ) -> Page[Transaction]:
-        """List what came in and went out, newest first."""
-        return await credits.transactions(principal.account, limit=limit, cursor=cursor)
+        at: Annotated[AwareDatetime | None, Query(description="an instant: what the balance was then")] = None,
+        account: Annotated[AccountId | None, Query(description="another account; with the scope admin")] = None,
+    ) -> Balance | PastBalance:
+        """Tell the balance, or what it was."""
+        owner = account_of(principal, account)
+        return await credits.balance(owner) if at is None else await history.balance_at(owner, at)
 
 
 def _add_stream(router: APIRouter, door: Door, credits: CreditsClient, balances: LiveBalances, clock: Clock) -> None:

@@ -1,4 +1,4 @@
-"""The credits service: what an account has, how it came to that, and spending it."""
+"""The credits service: what an account has, and spending it."""
 
 from typing import TypeVar
 from uuid import UUID
@@ -10,7 +10,7 @@ from libs.chassis.service_client import Done, ServiceClient
 from libs.contracts import ids
 from libs.contracts.errors import INSUFFICIENT_CREDITS
 from libs.contracts.http.base import Page, Request
-from libs.contracts.http.credits_v1 import Balance, Lot, Transaction
+from libs.contracts.http.credits_v1 import Balance
 from libs.contracts.http.spending_v1 import (
     AccountTransferOrder,
     Charge,
@@ -43,16 +43,6 @@ class CreditsClient:
     async def balance(self, account: UUID) -> Balance:
         """Ask for the balance."""
         return await self._service.get(f"{_path(account)}/balance", Balance)
-
-    async def lots(self, account: UUID, *, limit: int, cursor: str | None) -> Page[Lot]:
-        """Ask for a page of lots."""
-        return await self._service.get(f"{_path(account)}/lots", Page[Lot], params={"limit": limit, "cursor": cursor})
-
-    async def transactions(self, account: UUID, *, limit: int, cursor: str | None) -> Page[Transaction]:
-        """Ask for a page of transactions, newest first."""
-        return await self._service.get(
-            f"{_path(account)}/transactions", Page[Transaction], params={"limit": limit, "cursor": cursor}
-        )
 
 
 class SpendingClient:

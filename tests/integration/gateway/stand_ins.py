@@ -1,7 +1,6 @@
 """Stand-ins for payments and credits: small servers with their internal routes, that real calls reach over HTTP."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
@@ -18,7 +17,7 @@ from libs.contracts import errors as codes
 from libs.contracts import ids
 from libs.contracts.credits import MICRO
 from libs.contracts.http.base import IDEMPOTENCY_KEY_HEADER, REPLAYED_HEADER, Page
-from libs.contracts.http.credits_v1 import Balance, Lot, Totals, Transaction
+from libs.contracts.http.credits_v1 import Balance, Totals
 from libs.contracts.http.payments_v1 import (
     PackOffer,
     Packs,
@@ -31,6 +30,7 @@ from libs.contracts.http.payments_v1 import (
 )
 from libs.contracts.ids import AccountId, PurchaseId
 from libs.contracts.money import Money
+from tests.integration.gateway.past import Past
 from tests.integration.gateway.spending import Spending
 
 MaybeKey = Annotated[str | None, Header(alias=IDEMPOTENCY_KEY_HEADER)]
@@ -93,6 +93,7 @@ class CreditsStandIn(StandIn):
     def __init__(self, keys_file: Path) -> None:
         super().__init__("credits", keys_file)
         self.spending = Spending()
+        self.past = Past(self.balance_of)
         self.forget()
 
     def forget(self) -> None:
@@ -100,6 +101,7 @@ class CreditsStandIn(StandIn):
         self.accounts: dict[UUID, Account] = {}
         self.opened: list[UUID] = []
         self.spending.asked.clear()
+        self.past.forget()
         self.asked = 0
 
     def balance_of(self, account: UUID) -> Balance:
@@ -128,6 +130,7 @@ class CreditsStandIn(StandIn):
         """Add the internal routes that the gateway uses."""
         checked = [Depends(calling_service)]
         self.spending.add_routes(app)
+        self.past.add_routes(app)
 
         @app.put("/internal/v1/accounts/{account}", dependencies=checked)
         async def open_account(account: AccountId) -> Balance:
@@ -138,32 +141,6 @@ class CreditsStandIn(StandIn):
         @app.get("/internal/v1/accounts/{account}/balance", dependencies=checked)
         async def balance(account: AccountId) -> Balance:
             return self.balance_of(account)
-
-        @app.get("/internal/v1/accounts/{account}/lots", dependencies=checked)
-        async def lots(account: AccountId) -> Page[Lot]:
-            self.balance_of(account)
-            return Page[Lot](data=[a_lot(account)])
-
-        @app.get("/internal/v1/accounts/{account}/transactions", dependencies=checked)
-        async def transactions(account: AccountId, limit: int, cursor: str | None = None) -> Page[Transaction]:
-            self.balance_of(account)
-            return Page[Transaction](data=[], next_cursor=f"{cursor or 'start'}+{limit}")
-
-
-def a_lot(account: UUID) -> Lot:
-    """Make up a lot."""
-    return Lot(
-        id=ids.new_id(),
-        account=account,
-        kind="promotional",
-        priority=1,
-        granted=10 * MICRO,
-        remaining=10 * MICRO,
-        reason="welcome",
-        reference="welcome",
-        granted_at=datetime.now(UTC),
-        expires_at=None,
-    )
 
 
 @dataclass(frozen=True)
