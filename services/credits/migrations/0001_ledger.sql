@@ -199,7 +199,7 @@ CREATE TABLE entry (
 CREATE INDEX entry_key ON entry (key);
 -- What users ask of their transactions; usage, by far the most of them, is in neither of the two.
 CREATE INDEX entry_type ON entry (account_id, type, at, sequence) WHERE leg = 0 AND type <> 'usage';
-CREATE INDEX entry_reference ON entry (account_id, reference_id, at) WHERE reference_type IS NOT NULL;
+CREATE INDEX entry_reference ON entry (account_id, reference_id, at, sequence) WHERE reference_type IS NOT NULL;
 CREATE INDEX entry_batch ON entry USING brin (batch_id) WITH (pages_per_range = 32, autosummarize = on);
 -- the months are made by always/journal_months.sql
 CREATE TABLE entry_otherwise PARTITION OF entry DEFAULT;
