@@ -5,6 +5,7 @@ SCRIP_ORACLE_SCRIPTS=5000 plays as many, other ones each time.
 
 import os
 from collections.abc import AsyncIterator
+from itertools import count
 
 import asyncpg
 import pytest
@@ -12,13 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from libs.chassis.pool import Connection, Pool, set_up
+from libs.contracts import ids
 from tests.support.databases import ServicePool
 from tests.support.oracle.playing import Play, empty
 from tests.support.oracle.scripts import SCRIPTS, Step
+from tests.support.oracle.telling import STORIES, Telling
+from tests.support.oracle.telling import Step as Chapter
 
 ASKED_FOR = os.environ.get("SCRIP_ORACLE_SCRIPTS")
 PROFILE = settings(
-    max_examples=int(ASKED_FOR or 100),
+    max_examples=int(ASKED_FOR or 200),
     report_multiple_bugs=False,
     derandomize=ASKED_FOR is None,
     deadline=None,
@@ -48,3 +52,14 @@ async def test_the_ledger_keeps_the_books_that_the_oracle_keeps(
 ) -> None:
     await empty(owner)
     await Play(pool, fifo=fifo, capture_above_hold=capture_above_hold).run(script)
+
+
+@settings(PROFILE, max_examples=PROFILE.max_examples // 4)
+@given(story=STORIES)
+async def test_others_are_told_what_the_oracle_would_tell(
+    pool: Pool, owner: Connection, monkeypatch: pytest.MonkeyPatch, story: list[Chapter]
+) -> None:
+    await empty(owner)
+    numbers = count(1)
+    monkeypatch.setattr(ids, "new_id", lambda: ids.at_millis(next(numbers)))  # so that age is the order of making
+    await Telling(pool).run(story)
