@@ -16,7 +16,7 @@ from libs.contracts.events.payments_v1 import LotKind
 from services.credits.domain.tallies import Tally
 
 
-class Lot(msgspec.Struct, eq=False):
+class Lot(msgspec.Struct, eq=False, gc=False):
     """One grant of credits, and what remains of it. Of a head alone no more than the first two fields are known."""
 
     id: UUID
@@ -41,7 +41,7 @@ class Lot(msgspec.Struct, eq=False):
         return self.expires_at is not None and self.expires_at <= at
 
 
-class Part(msgspec.Struct, eq=False):
+class Part(msgspec.Struct, eq=False, gc=False):
     """What a hold has reserved of one lot, and what is left of that."""
 
     lot: UUID
@@ -81,7 +81,7 @@ class HeldCredits(msgspec.Struct, eq=False):
         return msgspec.structs.replace(self, parts=parts)
 
 
-class Leg(msgspec.Struct, frozen=True):
+class Leg(msgspec.Struct, frozen=True, gc=False):
     """What a charge burnt of one lot; no lot is overdraft."""
 
     lot: UUID | None
@@ -109,7 +109,7 @@ class BurntCharge(msgspec.Struct, eq=False):
         return copy(self)
 
 
-class Account(msgspec.Struct, eq=False):
+class Account(msgspec.Struct, eq=False, gc=False):
     """An account's row, in the order of its columns, and the lots that are known of it."""
 
     id: UUID

@@ -67,6 +67,7 @@ class Books:
         self.rules = rules
         self.due: list[UUID] = []
         self.known: dict[UUID, Known] = {}
+        self.repeats = True
         self.refused_usage: dict[UUID, set[UUID]] = {}
         self.funded: dict[tuple[str, str, str], Lot] = {}
         self.charged: dict[tuple[UUID, str, str], BurntCharge] = {}
@@ -129,6 +130,12 @@ class Books:
 
     def burn(self, account: Account, amount: int, target: str) -> list[tuple[Lot | None, int]]:
         """Move available credits away, lot by lot in burn order; what no lot covers is overdraft, a leg without one."""
+        first = account.lots[0] if account.lots else None
+        if first is not None and first.remaining > amount > 0:  # as nearly always
+            first.remaining -= amount
+            first.changed = True
+            self._burn_part(account, first, amount, target)
+            return [(first, amount)]
         parts: list[tuple[Lot | None, int]] = []
         left = amount
         for lot in account.lots:
@@ -143,11 +150,14 @@ class Books:
             if left:
                 _note_overdraft(account)
         for part, taken in parts:
-            account.available -= taken
-            if target == HELD:
-                account.held += taken
-            self.move(account, part.id if part else None, AVAILABLE, target, taken)
+            self._burn_part(account, part, taken, target)
         return parts
+
+    def _burn_part(self, account: Account, lot: Lot | None, amount: int, target: str) -> None:
+        account.available -= amount
+        if target == HELD:
+            account.held += amount
+        self.move(account, lot.id if lot else None, AVAILABLE, target, amount)
 
     def bring(self, account: Account, lot: Lot, amount: int, source: str) -> int:
         """Move credits into a lot: they repay overdraft, then debt. Answers what is left to be spent."""

@@ -55,8 +55,10 @@ def decide(books: Books, posting: Posting) -> Result:
     rule = _RULES[type(posting)]
     result = rule(books, account, posting) if account is not None else Result(posting, "unknown_account")
     if result.outcome == "accepted":
-        books.remember(posting, result)
-        _write_off_what_came_late(books)
+        if books.repeats:
+            books.remember(posting, result)
+        if books.late:
+            _write_off_what_came_late(books)
     elif isinstance(posting, Usage):
         books.refused_usage.setdefault(posting.key, set()).add(posting.fingerprint)
     return result

@@ -74,7 +74,7 @@ def key_of(*parts: str) -> UUID:
     return FastUUID(hashlib.sha256("\x1f".join(parts).encode()).digest()[:16])
 
 
-class Cause(msgspec.Struct, frozen=True):
+class Cause(msgspec.Struct, frozen=True, gc=False):
     """What a posting is for, in words that a customer and an auditor can follow; `details` is a JSON object."""
 
     type: Type
@@ -85,7 +85,7 @@ class Cause(msgspec.Struct, frozen=True):
     price_version: str | None = None
 
 
-class Posting(msgspec.Struct, kw_only=True, eq=False):
+class Posting(msgspec.Struct, kw_only=True, eq=False, gc=False):
     """One wish to change a balance. `key` deduplicates it; `fingerprint` tells its content from another's."""
 
     account: UUID
@@ -170,7 +170,7 @@ class Transfer(Posting, kw_only=True):
     lot: UUID
 
 
-class Result(msgspec.Struct, eq=False):
+class Result(msgspec.Struct, eq=False, gc=False):
     """What became of a posting; `available` is the balance after it or, if refused, what there was."""
 
     posting: Posting

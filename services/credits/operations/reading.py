@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from typing import Any, TypeVar
 from uuid import UUID
 
 from libs.chassis.pool import Connection
@@ -27,8 +28,23 @@ from services.credits.domain.tallies import Actor
 from services.credits.store import books as store
 from services.credits.store import limits
 
+P = TypeVar("P", bound=Posting)
+
 REMEMBERED = timedelta(days=36)
 """For how long a key is known: a day longer than the oldest usage event that is taken."""
+
+
+class Asked:
+    """The postings of a batch, by their class: a batch of thousands is looked through once."""
+
+    def __init__(self, postings: Sequence[Posting]) -> None:
+        self._by_class: dict[type[Posting], list[Any]] = {}
+        for posting in postings:
+            self._by_class.setdefault(type(posting), []).append(posting)
+
+    def of(self, *classes: type[P]) -> list[P]:
+        """Give those of some classes."""
+        return [posting for kind in classes for posting in self._by_class.get(kind, ())]
 
 
 async def read(conn: Connection, books: Books, postings: Sequence[Posting]) -> None:
@@ -37,43 +53,45 @@ async def read(conn: Connection, books: Books, postings: Sequence[Posting]) -> N
     Most batches of usage need one look for their keys: the rows of their accounts, which were read as they were
     locked, say the rest.
     """
-    await _read_keys(conn, books, postings)
-    await _read_references(conn, books, postings)
+    asked = Asked(postings)
+    await _read_keys(conn, books, asked.of(Usage))
+    await _read_references(conn, books, asked)
     due = books.due = [a.id for a in books.accounts.values() if a.next_due is not None and a.next_due <= books.at]
-    await _read_holds(conn, books, postings, due)
+    await _read_holds(conn, books, asked, due)
     await _read_actors(conn, books, postings)
-    if wanted := [p.charge for p in postings if isinstance(p, ChargeRefund)]:
+    if wanted := [posting.charge for posting in asked.of(ChargeRefund)]:
         books.charges = {charge.id: charge for charge in await store.charges(conn, wanted)}
-    await _read_lots(conn, books, _whole(books, postings).union(due))
+    await _read_lots(conn, books, _whole(books, asked).union(due))
     await _look_ahead(conn, books, due)
 
 
-async def _read_keys(conn: Connection, books: Books, postings: Sequence[Posting]) -> None:
+async def _read_keys(conn: Connection, books: Books, usages: Sequence[Usage]) -> None:
     """Recognise usage by its key; all else has a name of its own that happens once: a reference, a revision, an id."""
-    if keys := [p.key for p in postings if isinstance(p, Usage)]:
-        books.known = await store.known(conn, keys, since=books.at - REMEMBERED, until=books.at)
-        books.refused_usage = await store.refused_usage(conn, keys)
+    if not usages:
+        return
+    keys = [posting.key for posting in usages]
+    books.repeats = len(set(keys)) < len(keys)
+    books.known = await store.known(conn, keys, since=books.at - REMEMBERED, until=books.at)
+    books.refused_usage = await store.refused_usage(conn, keys)
 
 
-async def _read_references(conn: Connection, books: Books, postings: Sequence[Posting]) -> None:
-    funding = {
-        (p.kind, p.cause.reference_type or "", p.cause.reference_id or "")
-        for p in postings
-        if isinstance(p, Grant | TakeBack)
-    }
+async def _read_references(conn: Connection, books: Books, asked: Asked) -> None:
+    funding: list[Grant | TakeBack] = [*asked.of(Grant), *asked.of(TakeBack)]
     if funding:
-        _attach(books, await store.funded_lots(conn, funding))
+        names = {(p.kind, p.cause.reference_type or "", p.cause.reference_id or "") for p in funding}
+        _attach(books, await store.funded_lots(conn, names))
     charging = {
         (p.account, p.cause.reference_type, p.cause.reference_id)
-        for p in postings
-        if isinstance(p, Charge) and p.cause.reference_type and p.cause.reference_id
+        for p in asked.of(Charge)
+        if p.cause.reference_type and p.cause.reference_id
     }
     if charging:
         books.charged = await store.charged_references(conn, charging)
 
 
-async def _read_holds(conn: Connection, books: Books, postings: Sequence[Posting], due: Sequence[UUID]) -> None:
-    named = [p.hold for p in postings if isinstance(p, Capture | Release | Extend)]
+async def _read_holds(conn: Connection, books: Books, asked: Asked, due: Sequence[UUID]) -> None:
+    settling: list[Capture | Release | Extend] = [*asked.of(Capture), *asked.of(Release), *asked.of(Extend)]
+    named = [posting.hold for posting in settling]
     if named or due:
         books.holds = {hold.id: hold for hold in await store.holds(conn, named, due, books.at)}
 
@@ -94,20 +112,17 @@ async def _read_actors(conn: Connection, books: Books, postings: Sequence[Postin
         books.guard = Guard(rules, actors, at=books.at, told=books.told)
 
 
-def _whole(books: Books, postings: Sequence[Posting]) -> set[UUID]:
+def _whole(books: Books, asked: Asked) -> set[UUID]:
     """Name the accounts whose heads alone cannot answer: they are asked for more, or lots come or come back."""
     demand: dict[UUID, int] = {}
-    whole: set[UUID] = set()
-    for posting in postings:
-        if isinstance(posting, Spend | Hold):
-            demand[posting.account] = demand.get(posting.account, 0) + posting.amount
-        elif isinstance(posting, Transfer):
-            whole.update((posting.account, posting.to))
-        elif not isinstance(posting, Capture | Extend):
-            whole.add(posting.account)
-    whole.update(_capturing(books, [p for p in postings if isinstance(p, Capture | Release)]))
+    for posting in asked.of(Usage, Spend, Charge, Hold):
+        demand[posting.account] = demand.get(posting.account, 0) + posting.amount
     accounts = books.accounts
-    whole.update(id for id, asked in demand.items() if id in accounts and asked >= accounts[id].head_remaining)
+    whole = {id for id, amount in demand.items() if id in accounts and amount >= accounts[id].head_remaining}
+    for transfer in asked.of(Transfer):
+        whole.update((transfer.account, transfer.to))
+    whole.update(posting.account for posting in asked.of(Release, Grant, TakeBack, ChargeRefund))
+    whole.update(_capturing(books, [*asked.of(Capture), *asked.of(Release)]))
     return whole & accounts.keys()
 
 
