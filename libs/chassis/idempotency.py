@@ -112,11 +112,14 @@ class Given(NamedTuple):
 
 
 async def given(conn: Connection, keys: Sequence[Key]) -> dict[tuple[str, str], Given]:
-    """Find what is stored under many keys, each by its caller and key."""
+    """Find what is stored under many keys, each by a probe of its own: a plan made while there were few would scan."""
     rows = await conn.fetch(
-        """SELECT caller, key, fingerprint, status, body::text
-             FROM idempotency_key
-            INNER JOIN unnest($1::text[], $2::text[]) AS asked (caller, key) USING (caller, key)""",
+        """SELECT k.caller, k.key, k.fingerprint, k.status, k.body::text
+             FROM unnest($1::text[], $2::text[]) AS asked (caller, key)
+            CROSS JOIN LATERAL (
+                SELECT * FROM idempotency_key AS found
+                 WHERE found.caller = asked.caller AND found.key = asked.key LIMIT 1
+            ) AS k""",
         [key.caller for key in keys],
         [key.key for key in keys],
     )

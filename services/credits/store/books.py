@@ -115,15 +115,23 @@ async def funded_lots(conn: Connection, references: Iterable[tuple[str, str, str
     return [Lot(*row) for row in rows]
 
 
-HOLD = """id, account_id, state, reserved, captured, placed_at, expires_at, ends_by, reference_type, reference_id,
+HOLD = """hold.id, account_id, state, reserved, captured, placed_at, expires_at, ends_by, reference_type, reference_id,
           description, details::text, parts, actor, settled_at"""
 
 
 async def holds(conn: Connection, ids: Sequence[UUID], accounts: Sequence[UUID], due: datetime) -> list[HeldCredits]:
-    """Read holds by their ids, and those of accounts that are due."""
+    """Read holds by their ids, and those of accounts that are due; by probes, as a plan for few would scan."""
     rows = await conn.fetch(
-        f"""SELECT {HOLD} FROM hold
-             WHERE id = ANY($1) OR (account_id = ANY($2) AND state = 'pending' AND expires_at <= $3)""",  # noqa: S608 - a constant
+        f"""SELECT {HOLD}
+              FROM (SELECT unnest($1::uuid[]) AS id
+                    UNION
+                    SELECT due.id FROM unnest($2::uuid[]) AS asked (account)
+                     CROSS JOIN LATERAL (
+                         SELECT hold.id FROM hold
+                          WHERE hold.account_id = asked.account AND hold.state = 'pending' AND hold.expires_at <= $3
+                         OFFSET 0
+                     ) AS due) AS wanted
+             CROSS JOIN LATERAL (SELECT * FROM hold WHERE hold.id = wanted.id LIMIT 1) AS hold""",  # noqa: S608 - a constant
         ids,
         accounts,
         due,

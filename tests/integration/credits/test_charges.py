@@ -286,3 +286,19 @@ async def test_charges_and_refunds_are_transactions_that_can_be_listed(credits: 
     told = [(row["type"], row["credits"], row["balance_after"]) for row in page.json()["data"]]
     assert told == [("hold", "-2", "5"), ("charge_refund", "1", "7"), ("charge", "-4", "6"), ("bonus", "10", "10")]
     assert page.json()["data"][2]["metadata"] == {"room": "7"}
+
+
+async def test_a_body_beyond_bounds_and_a_wrong_method_are_clear_problems(api: Api) -> None:
+    assert problem(await api.post("/charges", b" " * 9_000_000)) == (413, "PAY025")
+    assert problem(await api.get("/charges")) == (405, "PAY026")
+
+
+async def test_an_answer_carries_the_request_id_and_the_charge_is_measured(credits: Credits, api: Api) -> None:
+    account = await credits.open()
+    body = {"account": ids.show("account", account), "amount": "1"}
+    for order in (body, body | {"amount": "99"}):
+        answer = await api.post("/charges", order, headers={"X-Request-Id": "req-1"})
+        assert answer.headers["x-request-id"] == "req-1"
+    assert answer.json()["request_id"] == "req-1"
+    metrics = (await api.http.get("/metrics")).text
+    assert 'route="/internal/v1/charges",status="402"' in metrics
