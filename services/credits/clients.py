@@ -28,9 +28,13 @@ class HeadFile:
         await asyncio.to_thread(self._add, heads)
 
     def read(self) -> Iterator[Head]:
-        """Read all heads, line by line. Raises ValueError with the line's number for one that is none."""
+        """Read the heads that are there when it begins, line by line. Raises ValueError for a line that is none."""
         with self._path.open("rb") as file:
+            size, seen = os.fstat(file.fileno()).st_size, 0
             for number, line in enumerate(file, 1):
+                seen += len(line)
+                if seen > size:
+                    return
                 try:
                     yield _head(line)
                 except (ValueError, KeyError, TypeError) as error:

@@ -54,7 +54,7 @@ async def verify_chain(
     Raises ValueError if the exported heads cannot be read.
     """
     findings = Findings()
-    told = _Exported(exported, findings)
+    told = _Exported(exported, findings)  # begins to read before the snapshot, which so has what they tell of
     before, covered = NOTHING, 0
     async with conn.transaction(isolation="repeatable_read", readonly=True):
         async for block in store.blocks(conn):

@@ -143,6 +143,21 @@ async def test_heads_are_exported_in_order_and_what_was_missed_follows(
     assert [(h.number, h.hash, h.entries, h.sealed_at) for h in heads.read()] == [tuple(row) for row in found]
 
 
+async def test_who_reads_heads_sees_those_that_were_there_when_he_began(
+    credits: Credits, sealer: Sealer, heads: HeadFile
+) -> None:
+    """Else verification would miss the blocks of heads that came after its snapshot."""
+    for _ in range(2):
+        await credits.open()
+        await seal_all(sealer)
+    reading = heads.read()
+    found = [next(reading).number]
+    await credits.open()
+    await seal_all(sealer)
+    assert found + [head.number for head in reading] == [1, 2]
+    assert [head.number for head in heads.read()] == [1, 2, 3]
+
+
 async def test_a_line_that_was_not_written_whole_is_written_again(
     credits: Credits, sealer: Sealer, heads: HeadFile, tmp_path: Path
 ) -> None:
