@@ -24,6 +24,7 @@ from libs.chassis.tokens import Signer, new_key
 from libs.contracts import errors as codes
 from libs.contracts import ids
 from libs.contracts.errors import CODES
+from services.credits.operations.writer import Writer
 from tests.support.databases import ServicePool
 
 GATEWAY = new_key("gateway")
@@ -34,7 +35,13 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/auth/logout": {"refresh_token": "x" * 43},
     "/v1/api-keys": {"name": "a service", "scopes": ["usage:write"]},
     "/v1/purchases": {"pack": "starter"},
+    "/internal/v1/charges": {"account": ids.show("account", ids.new_id()), "amount": "1"},
+    "/internal/v1/charges/batch": {"charges": [{}]},
+    "/internal/v1/holds": {"account": ids.show("account", ids.new_id()), "amount": "1"},
+    "/internal/v1/holds/{hold}/capture": {"amount": "1"},
+    "/internal/v1/holds/{hold}/extend": {"expires_in": 60},
 }
+OF_AN_ACCOUNT = ("/internal/v1/purchases", "/internal/v1/charges/{", "/internal/v1/holds/{")
 
 
 @dataclass
@@ -58,11 +65,11 @@ class Service:
             "idempotency-key": "key",
             "scrip-caller": "user:1",
         }
-        kinds = ("account", "purchase", "refund", "api_key", "transaction")
-        for kind in kinds:
-            path = path.replace("{" + kind + "}", ids.show(kind, ids.new_id()) if kind in ids.PREFIXES else "x")
-        params = {"account": ids.show("account", ids.new_id())} if self.name == "payments" else None
-        return await self.http.request(method, path, headers=headers, json=BODIES.get(path, {}), params=params)
+        body = BODIES.get(path, {})
+        params = {"account": ids.show("account", ids.new_id())} if path.startswith(OF_AN_ACCOUNT) else None
+        for kind in ids.PREFIXES:
+            path = path.replace("{" + kind + "}", ids.show(kind, ids.new_id()))
+        return await self.http.request(method, path, headers=headers, json=body, params=params)
 
 
 @pytest.fixture
@@ -107,6 +114,9 @@ async def put_together(name: str, service_pool: ServicePool, monkeypatch: pytest
     parts: list[Part] = await importlib.import_module(f"services.{name}.app").compose(settings, foundation)
     (server,) = [part for part in parts if isinstance(part, HttpServer)]
     app = cast("FastAPI", server._server.config.app)
+    for part in parts:
+        if isinstance(part, Writer):
+            await part.start()
     transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://service", timeout=20) as http:
         yield Service(name, app, pools, http)

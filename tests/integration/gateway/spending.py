@@ -90,6 +90,7 @@ class Spending:
         """Add them."""
         self._add_orders(app)
         self._add_things(app)
+        self._add_views(app)
 
     def _note(self, asked: Spent, response: Response) -> None:
         if asked in self.asked:
@@ -156,6 +157,9 @@ class Spending:
         ) -> HoldChanged:
             self._note(Spent(f"/holds/{hold}/{verb}", caller, key, account, order), response)
             return HoldChanged(**dict(a_hold(account)), balance=BALANCE)
+
+    def _add_views(self, app: FastAPI) -> None:
+        checked = [Depends(calling_service)]
 
         @app.get("/internal/v1/charges/{charge}", dependencies=checked)
         async def show_charge(charge: str, account: AccountId) -> Charge:
