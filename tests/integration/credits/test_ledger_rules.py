@@ -209,7 +209,7 @@ async def test_what_was_charged_of_a_lot_that_expired_comes_back_as_a_refunded_l
 async def test_a_lot_that_a_refund_restores_still_expires(desk: Desk) -> None:
     account = await desk.account()
     charge = charging(account, 10)
-    await desk.apply(granting(account, 10, until=START + 2 * HOUR), charge)
+    await desk.apply(granting(account, 10, until=START + 2 * HOUR), charge, granting(account, 1, until=START + HOUR))
     desk.travel(HOUR)
     await desk.settle(account)
     await desk.apply(refunding(charge))
