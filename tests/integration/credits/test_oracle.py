@@ -22,7 +22,7 @@ from tests.support.oracle.telling import Step as Chapter
 
 ASKED_FOR = os.environ.get("SCRIP_ORACLE_SCRIPTS")
 PROFILE = settings(
-    max_examples=int(ASKED_FOR or 200),
+    max_examples=int(ASKED_FOR or 400),
     report_multiple_bugs=False,
     derandomize=ASKED_FOR is None,
     deadline=None,
@@ -54,7 +54,7 @@ async def test_the_ledger_keeps_the_books_that_the_oracle_keeps(
     await Play(pool, fifo=fifo, capture_above_hold=capture_above_hold).run(script)
 
 
-@settings(PROFILE, max_examples=PROFILE.max_examples // 4)
+@settings(PROFILE, max_examples=PROFILE.max_examples // 5)
 @given(story=STORIES)
 async def test_others_are_told_what_the_oracle_would_tell(
     pool: Pool, owner: Connection, monkeypatch: pytest.MonkeyPatch, story: list[Chapter]

@@ -33,7 +33,7 @@ class Play:
         self._oracle.accounts[third] = Account()
         async with self._pool.transaction() as conn:
             await books.open_accounts(conn, [third], self._clock.now())
-        await self._apply(self._scribe.batch([Wish("grant", account, 10, account, 0, True) for account in (0, 1)]))
+        await self._apply(self._scribe.batch([Wish("grant", account, 6, account, 3, False) for account in (0, 1)]))
         for step in script:
             await self._step(step)
         await assert_books_balance(self._pool)

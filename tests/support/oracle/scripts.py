@@ -108,7 +108,7 @@ STEPS = st.one_of(
     ),
     st.just(Settle()),
 )
-SCRIPTS = st.lists(STEPS, min_size=1, max_size=14)
+SCRIPTS = st.lists(STEPS, min_size=6, max_size=16)
 
 
 class StoppedClock(Clock):
