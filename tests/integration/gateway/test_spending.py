@@ -10,7 +10,7 @@ from libs.contracts import ids
 from tests.integration.gateway.gateways import Gateway, User
 from tests.integration.gateway.stand_ins import CreditsStandIn
 
-CHARGE, HOLD = ids.show("charge", ids.new_id()), ids.show("hold", ids.new_id())
+CHARGE, HOLD = (ids.show(kind, UUID(int=7)) for kind in ("charge", "hold"))
 AMOUNT = {"amount": "2.5"}
 
 
