@@ -54,6 +54,7 @@ async def read(conn: Connection, books: Books, postings: Sequence[Posting]) -> N
     locked, say the rest.
     """
     asked = Asked(postings)
+    books.repeats = len({posting.key for posting in postings}) < len(postings)
     await _read_keys(conn, books, asked.of(Usage))
     await _read_references(conn, books, asked)
     due = books.due = [a.id for a in books.accounts.values() if a.next_due is not None and a.next_due <= books.at]
@@ -70,7 +71,6 @@ async def _read_keys(conn: Connection, books: Books, usages: Sequence[Usage]) ->
     if not usages:
         return
     keys = [posting.key for posting in usages]
-    books.repeats = len(set(keys)) < len(keys)
     books.known = await store.known(conn, keys, since=books.at - REMEMBERED, until=books.at)
     books.refused_usage = await store.refused_usage(conn, keys)
 

@@ -35,9 +35,6 @@ async def desk(service_pool: ServicePool) -> AsyncIterator[Desk]:
     await assert_books_balance(made.pool)
 
 
-# Holds
-
-
 async def test_a_hold_reserves_what_would_burn_first_and_no_more_than_there_is(desk: Desk) -> None:
     account = await desk.account(10)
     await desk.apply(granting(account, 3, kind="promotional"))
@@ -156,9 +153,6 @@ async def test_the_expiry_of_a_lot_that_was_wholly_reserved_is_not_forgotten(des
     assert await desk.outcomes(spending(account, 1)) == ["insufficient"]
 
 
-# Charges
-
-
 async def test_a_reference_is_charged_once_and_never_with_another_amount(desk: Desk) -> None:
     account, other = await desk.account(10), await desk.account(10)
     first = charging(account, 4, order="7")
@@ -236,9 +230,6 @@ async def test_another_accounts_charge_cannot_be_refunded(desk: Desk) -> None:
     assert await desk.outcomes(mistaken) == ["no_charge"]
 
 
-# Transfers
-
-
 async def test_a_transfer_arrives_as_one_lot_that_expires_with_the_first_it_came_from(desk: Desk) -> None:
     account, other = await desk.account(10), await desk.account()
     await desk.apply(granting(account, 5, kind="promotional", until=START + HOUR))
@@ -258,9 +249,6 @@ async def test_nobody_transfers_what_is_not_there_or_to_who_cannot_receive(desk:
         transferring(account, frozen, 1), transferring(account, ids.new_id(), 1), transferring(account, frozen, 11)
     ) == ["not_open", "unknown_account", "insufficient"]
     assert await desk.has(account) == (10, 0, 0, 0)
-
-
-# Expiry
 
 
 async def test_a_lot_cannot_be_spent_from_its_instant_on_and_is_written_off_once(desk: Desk) -> None:
@@ -296,9 +284,6 @@ async def test_what_a_failed_refund_gives_back_to_an_expired_lot_is_written_off_
     assert await desk.outcomes(taking_back(grant, 0, revision=4)) == ["accepted"]
     balance = await desk.balance(account)
     assert (balance.available, balance.totals.expired, balance.totals.refunded) == (0, 10, 0)
-
-
-# Overdraft and debt
 
 
 async def test_overdraft_goes_down_to_its_limit_and_reserves_nothing(desk: Desk) -> None:
@@ -347,9 +332,6 @@ async def test_a_frozen_account_spends_nothing_but_is_settled_and_given_to(desk:
     assert await desk.outcomes(*settled) == ["accepted"] * 4
 
 
-# Batches
-
-
 async def test_one_unusable_posting_never_spoils_its_batch(desk: Desk) -> None:
     account = await desk.account(10)
     nobody, nowhere = ids.new_id(), holding(account, 1, until=START + HOUR)
@@ -361,6 +343,13 @@ async def test_one_unusable_posting_never_spoils_its_batch(desk: Desk) -> None:
         spending(account, 6),
     ]
     assert await desk.outcomes(*wishes) == ["accepted", "unknown_account", "insufficient", "no_hold", "accepted"]
+
+
+async def test_whatever_is_repeated_in_a_batch_happens_once(desk: Desk) -> None:
+    account = await desk.account(10)
+    charge = charging(account, 5)
+    assert await desk.outcomes(using(account, 1, id="one"), charge, charge) == ["accepted", "accepted", "duplicate"]
+    assert await desk.has(account) == (4, 0, 0, 0)
 
 
 async def test_usage_repeated_is_answered_as_it_was_then_however_many_lots_it_burnt(desk: Desk) -> None:
