@@ -9,6 +9,7 @@ from deploy.generate import openapi
 PUBLIC = {"register", "logIn", "refresh", "logOut", "listPacks", "getPaymentConfig", "receiveStripeWebhook"}
 BY_KEY = {
     *("getBalance", "listLots", "listTransactions", "reportUsage", "reportUsageAsOpenMeter"),
+    *("exportTransactions", "getTransaction", "explainBalance", "listLotMovements"),
     *("createCharge", "getCharge", "createCharges", "refundCharge"),
     *("createHold", "listHolds", "getHold", "captureHold", "extendHold", "releaseHold"),
 }
