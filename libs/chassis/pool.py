@@ -114,15 +114,10 @@ async def open_pool(url: str, *, size: int, name: str, patience_seconds: float =
         min_size=min(2, size),
         max_size=size,
         init=set_up,
-        reset=_as_it_is,
         command_timeout=60,
         server_settings={"application_name": name, **_SERVER_SETTINGS},
     )
     return Pool(pool, patience_seconds=patience_seconds)
-
-
-async def _as_it_is(_: Connection) -> None:
-    """Give a connection back without asking the server to forget: we change nothing of a session, and save the trip."""
 
 
 async def set_up(conn: Connection) -> None:
