@@ -1,8 +1,8 @@
 """The working copy of an account, its lots and holds, while a batch holds the account's lock.
 
 Most accounts need nothing but their row: it carries the *head*, the lot that burns next, and what remains of it. While
-a lot is the head its own row lags behind. Whatever the head cannot answer alone has the account's lots read first
-(`whole`), and leaves a new head.
+a lot is the head its own row lags behind. Whatever the head cannot answer alone has the account's lots read first,
+and leaves a new head.
 """
 
 from copy import copy
@@ -134,7 +134,6 @@ class Account(msgspec.Struct, eq=False, gc=False):
     limits_actors: bool = False
     tally: Tally | None = None
     lots: list[Lot] = []
-    whole: bool = False
     changed: bool = False
     marked: bool = False
     """What seldom changes has: its state, whether it is low, how far it was ever allowed to overdraw."""

@@ -11,6 +11,7 @@ from libs.chassis.fast_uuid import FastUUID
 from libs.contracts import errors as codes
 from libs.contracts.errors import ErrorCode
 from libs.contracts.events.payments_v1 import LotKind
+from libs.contracts.http.credits_v1 import TransactionType
 from services.credits.domain.accounts import BurntCharge, HeldCredits
 
 PRIORITY: dict[LotKind, int] = {
@@ -22,24 +23,6 @@ PRIORITY: dict[LotKind, int] = {
     "purchased": 50,
 }
 """Lower burns first: what was given before what was paid for."""
-
-Type = Literal[
-    "purchase",
-    "membership",
-    "bonus",
-    "earned",
-    "granted",
-    "usage",
-    "charge",
-    "charge_refund",
-    "payment_refund",
-    "hold",
-    "capture",
-    "release",
-    "transfer",
-    "expiry",
-    "adjustment",
-]
 
 Outcome = Literal[
     "accepted",
@@ -77,7 +60,7 @@ def key_of(*parts: str) -> UUID:
 class Cause(msgspec.Struct, frozen=True, gc=False):
     """What a posting is for, in words that a customer and an auditor can follow; `details` is a JSON object."""
 
-    type: Type
+    type: TransactionType
     reference_type: str | None = None
     reference_id: str | None = None
     description: str | None = None
@@ -199,5 +182,13 @@ REFUSALS: dict[Outcome, tuple[ErrorCode, str]] = {
     "runaway": (codes.CREDIT_LIMIT_EXCEEDED, "This is more than may be spent within an hour; spending is stopped."),
     "stopped": (codes.CREDIT_LIMIT_EXCEEDED, "Spending is stopped, since too much was spent within an hour."),
     "conflict": (codes.EVENT_ID_REUSED, "An event with this source and id, but another content, came before."),
+    "no_charge": (codes.NOT_FOUND, "This account has no such charge."),
+    "above_charge": (codes.CHARGE_REFUND_TOO_LARGE, "That is more than is left of the charge."),
+    "reference_reused": (codes.REFERENCE_REUSED, "Another amount was charged for this reference before."),
+    "no_hold": (codes.NOT_FOUND, "This account has no such hold."),
+    "hold_settled": (codes.HOLD_SETTLED, "The hold was captured or released before."),
+    "hold_expired": (codes.HOLD_EXPIRED, "The hold has expired, and what it reserved is free again."),
+    "above_hold": (codes.CAPTURE_TOO_LARGE, "That is more than the hold still reserves."),
+    "too_long": (codes.HOLD_TOO_LONG, "No hold lives that long."),
 }
-"""What a refused spend is told."""
+"""What is told of a posting that is refused."""

@@ -1,30 +1,17 @@
 """What spending is answered: written once, and stored under the caller's key as it is sent."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from libs.chassis.idempotency import Answer
-from libs.contracts import errors as codes
 from libs.contracts import ids
 from libs.contracts.credits import format_credits
 from libs.contracts.errors import ErrorCode
 from services.credits.domain.accounts import BurntCharge, HeldCredits
-from services.credits.domain.postings import REFUSALS, Capture, Outcome, Result
+from services.credits.domain.postings import REFUSALS, Capture, Result
 
 Shown = dict[str, Any]
-
-_FURTHER_REFUSALS: Mapping[Outcome, tuple[ErrorCode, str]] = {
-    "no_charge": (codes.NOT_FOUND, "This account has no such charge."),
-    "above_charge": (codes.CHARGE_REFUND_TOO_LARGE, "That is more than is left of the charge."),
-    "reference_reused": (codes.REFERENCE_REUSED, "Another amount was charged for this reference before."),
-    "no_hold": (codes.NOT_FOUND, "This account has no such hold."),
-    "hold_settled": (codes.HOLD_SETTLED, "The hold was captured or released before."),
-    "hold_expired": (codes.HOLD_EXPIRED, "The hold has expired, and what it reserved is free again."),
-    "above_hold": (codes.CAPTURE_TOO_LARGE, "That is more than the hold still reserves."),
-    "too_long": (codes.HOLD_TOO_LONG, "No hold lives that long."),
-}
 
 
 def good(body: Shown, *, status: int = 201) -> Answer:
@@ -32,15 +19,23 @@ def good(body: Shown, *, status: int = 201) -> Answer:
     return Answer(status, orjson.dumps(body, option=orjson.OPT_UTC_Z))
 
 
-def bad(code: ErrorCode, detail: str, **facts: Any) -> Answer:
-    """Answer that it cannot be."""
-    return Answer(code.status, orjson.dumps({"code": code.code, "detail": detail, "facts": facts}))
+class Refused(NamedTuple):
+    """Why something cannot be done, with what one needs to know to do better."""
+
+    code: ErrorCode
+    detail: str
+    facts: Shown
+
+
+def why(result: Result) -> Refused:
+    """Say why the ledger refused a posting."""
+    return Refused(*REFUSALS[result.outcome], _facts(result))
 
 
 def refused(result: Result) -> Answer:
-    """Answer why the ledger refused a posting, with what one needs to know to do better."""
-    code, detail = REFUSALS.get(result.outcome) or _FURTHER_REFUSALS[result.outcome]
-    return bad(code, detail, **_facts(result))
+    """Answer that the ledger refused a posting, and why."""
+    code, detail, facts = why(result)
+    return Answer(code.status, orjson.dumps({"code": code.code, "detail": detail, "facts": facts}))
 
 
 def _facts(result: Result) -> Shown:

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import orjson
 from pydantic import ValidationError
 
 from libs.chassis.errors import DomainError, NotFoundError
@@ -15,11 +14,11 @@ from libs.contracts import errors as codes
 from libs.contracts import ids
 from libs.contracts.catalogue import PriceBook
 from libs.contracts.credits import format_credits
-from libs.contracts.errors import CODES, PROBLEM_TYPE
+from libs.contracts.errors import PROBLEM_TYPE
 from libs.contracts.http.spending_v1 import ChargeBatch, ChargeOrder, ChargeRefundOrder
 from services.credits.domain.postings import Cause, Charge, ChargeRefund, Result
 from services.credits.operations import answers
-from services.credits.operations.answers import Shown
+from services.credits.operations.answers import Refused, Shown
 from services.credits.operations.costs import cost
 from services.credits.operations.writer import Writer
 from services.credits.store import charges as store
@@ -64,7 +63,7 @@ async def charge_many(writer: Writer, book: PriceBook, order: ChargeBatch, *, ca
     return await writer.write(postings, key=named, shape=shape)
 
 
-def _read(book: PriceBook, row: Any, account: UUID | None, caller: str) -> Charge | Answer:
+def _read(book: PriceBook, row: Any, account: UUID | None, caller: str) -> Charge | Refused:
     """Read one charge of a batch, or tell what is wrong with it."""
     if account is not None and isinstance(row, dict):
         row = {"account": ids.show("account", account)} | row
@@ -76,27 +75,26 @@ def _read(book: PriceBook, row: Any, account: UUID | None, caller: str) -> Charg
     except ValidationError as error:
         first = error.errors()[0]
         where = "/".join(str(part) for part in first["loc"])
-        return answers.bad(codes.INVALID_REQUEST, f"{where}: {first['msg']}".removeprefix(": "))
+        return Refused(codes.INVALID_REQUEST, f"{where}: {first['msg']}".removeprefix(": "), {})
     except DomainError as error:
-        return answers.bad(error.code, error.detail, **error.facts)
+        return Refused(error.code, error.detail, error.facts)
 
 
 def _row(result: Result) -> Shown:
     made = _made(result)
-    return _refused_row(answers.refused(result)) if made is None else {"status": 201, "charge": made}
+    return _refused_row(answers.why(result)) if made is None else {"status": 201, "charge": made}
 
 
-def _refused_row(answer: Answer) -> Shown:
-    body = orjson.loads(answer.body)
-    code = CODES[body["code"]]
+def _refused_row(refused: Refused) -> Shown:
+    code = refused.code
     problem = {
         "type": PROBLEM_TYPE + code.code,
         "title": code.title,
         "status": code.status,
-        "detail": body["detail"],
+        "detail": refused.detail,
         "code": code.code,
     }
-    return {"status": answer.status, "problem": problem | body["facts"]}
+    return {"status": code.status, "problem": problem | refused.facts}
 
 
 async def refund(

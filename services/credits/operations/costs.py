@@ -5,8 +5,9 @@ from typing import NamedTuple
 import orjson
 
 from libs.contracts.catalogue import PriceBook
+from libs.contracts.http.credits_v1 import TransactionType
 from libs.contracts.http.spending_v1 import Spending
-from services.credits.domain.postings import Cause, Type
+from services.credits.domain.postings import Cause
 from services.credits.domain.rating import rate
 
 
@@ -17,7 +18,7 @@ class Cost(NamedTuple):
     cause: Cause
 
 
-def cost(book: PriceBook, order: Spending, type: Type) -> Cost:
+def cost(book: PriceBook, order: Spending, type: TransactionType) -> Cost:
     """Find out what an order costs. Raises UnknownMeterError, UnratableUsageError."""
     credits, version = order.amount or 0, None
     if order.meter is not None:

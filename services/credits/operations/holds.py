@@ -10,9 +10,10 @@ from libs.chassis.idempotency import Answer, Key
 from libs.chassis.pool import Pool
 from libs.contracts import ids
 from libs.contracts.catalogue import Policies, PriceBook
+from libs.contracts.http.credits_v1 import TransactionType
 from libs.contracts.http.spending_v1 import CaptureOrder, ExtendOrder, HoldOrder
 from services.credits.domain.errors import HoldTooLongError
-from services.credits.domain.postings import Capture, Cause, Extend, Hold, Release, Result, Type
+from services.credits.domain.postings import Capture, Cause, Extend, Hold, Release, Result
 from services.credits.operations import answers
 from services.credits.operations.answers import Shown
 from services.credits.operations.costs import cost
@@ -93,7 +94,7 @@ async def extend(
     return await writer.write([posting], key=named, shape=_changed)
 
 
-def _cause(type: Type, hold: UUID, description: str) -> Cause:
+def _cause(type: TransactionType, hold: UUID, description: str) -> Cause:
     return Cause(type, "hold", ids.show("hold", hold), description)
 
 

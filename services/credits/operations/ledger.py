@@ -17,8 +17,8 @@ from services.credits.domain import decisions
 from services.credits.domain.accounts import Account
 from services.credits.domain.books import Books, Rules
 from services.credits.domain.limits import notice_low
-from services.credits.domain.postings import Grant, Posting, Result, Transfer
-from services.credits.operations.reading import read
+from services.credits.domain.postings import Posting, Result
+from services.credits.operations.reading import Asked, read
 from services.credits.store import books as store
 
 
@@ -39,10 +39,11 @@ class Ledger:
         """
         if not postings and not due:
             return self._clock.now(), []
-        accounts, latest = await self._lock(conn, postings, sorted(_accounts(postings).union(due)))
+        asked = Asked(postings)
+        accounts, latest = await self._lock(conn, asked, sorted(asked.accounts.union(due)))
         now = self._clock.now()
         books = Books(accounts, at=max(now, latest) if latest else now, rules=self._rules)
-        await read(conn, books, postings)
+        await read(conn, books, asked)
         results = decisions.settle_what_is_due(books)
         _count(results)
         results = [decisions.decide(books, posting) for posting in postings]
@@ -54,21 +55,15 @@ class Ledger:
         return books.at, results
 
     async def _lock(
-        self, conn: Connection, postings: Sequence[Posting], ids: Sequence[UUID]
+        self, conn: Connection, asked: Asked, ids: Sequence[UUID]
     ) -> tuple[dict[UUID, Account], datetime | None]:
         """Lock the accounts, in id order. One that is granted something is opened before, if it is not there.
 
         Before, since who waits for another to open an account may hold no lock that the other waits for.
         """
-        if receiving := sorted({posting.account for posting in postings if isinstance(posting, Grant)}):
+        if receiving := sorted(asked.receiving):
             await store.open_accounts(conn, receiving, self._clock.now())
         return await store.lock_accounts(conn, ids, self._rules)
-
-
-def _accounts(postings: Sequence[Posting]) -> set[UUID]:
-    accounts = {posting.account for posting in postings}
-    accounts.update(posting.to for posting in postings if isinstance(posting, Transfer))
-    return accounts
 
 
 def _count(results: Sequence[Result]) -> None:

@@ -8,8 +8,9 @@ from libs.chassis.pool import Pool
 from libs.contracts import ids
 from libs.contracts.events import CreditsTakenBack, PaymentRefunded, PaymentSucceeded
 from libs.contracts.events.base import Event
+from libs.contracts.http.credits_v1 import TransactionType
 from services.credits.domain.errors import LotMissingError, ReferenceReusedError
-from services.credits.domain.postings import Cause, Grant, Posting, Result, TakeBack, Type, key_of
+from services.credits.domain.postings import Cause, Grant, Posting, Result, TakeBack, key_of
 from services.credits.operations.accounts import granted
 from services.credits.operations.ledger import Ledger
 
@@ -58,7 +59,7 @@ def _grants(event: PaymentSucceeded) -> list[Grant]:
     ]
 
 
-_TYPES: dict[str, Type] = {"purchased": "purchase", "membership": "membership"}
+_TYPES: dict[str, TransactionType] = {"purchased": "purchase", "membership": "membership"}
 
 
 def _shares(amount: int, weights: Sequence[int]) -> list[int]:

@@ -1,7 +1,7 @@
 """What a batch has to know before it can be decided: read set by set, once its accounts are locked."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID
@@ -38,6 +38,7 @@ class Asked:
     """The postings of a batch, by their class: a batch of thousands is looked through once."""
 
     def __init__(self, postings: Sequence[Posting]) -> None:
+        self.postings = postings
         self._by_class: dict[type[Posting], list[Any]] = {}
         for posting in postings:
             self._by_class.setdefault(type(posting), []).append(posting)
@@ -46,20 +47,30 @@ class Asked:
         """Give those of some classes."""
         return [posting for kind in classes for posting in self._by_class.get(kind, ())]
 
+    @property
+    def accounts(self) -> set[UUID]:
+        """Whose balances they may change."""
+        accounts = {posting.account for posting in self.postings}
+        return accounts.union(transfer.to for transfer in self.of(Transfer))
 
-async def read(conn: Connection, books: Books, postings: Sequence[Posting]) -> None:
+    @property
+    def receiving(self) -> set[UUID]:
+        """Who is granted something, and has an account from then on."""
+        return {grant.account for grant in self.of(Grant)}
+
+
+async def read(conn: Connection, books: Books, asked: Asked) -> None:
     """Read what the postings may touch, and what is due in their accounts.
 
     Most batches of usage need one look for their keys: the rows of their accounts, which were read as they were
     locked, say the rest.
     """
-    asked = Asked(postings)
-    books.repeats = len({posting.key for posting in postings}) < len(postings)
+    books.repeats = len({posting.key for posting in asked.postings}) < len(asked.postings)
     await _read_keys(conn, books, asked.of(Usage))
     await _read_references(conn, books, asked)
     due = books.due = [a.id for a in books.accounts.values() if a.next_due is not None and a.next_due <= books.at]
     await _read_holds(conn, books, asked, due)
-    await _read_actors(conn, books, postings)
+    await _read_actors(conn, books, asked.postings)
     if wanted := [posting.charge for posting in asked.of(ChargeRefund)]:
         books.charges = {charge.id: charge for charge in await store.charges(conn, wanted)}
     await _read_lots(conn, books, _whole(books, asked).union(due))
@@ -142,19 +153,16 @@ def _capturing(books: Books, postings: Sequence[Capture | Release]) -> set[UUID]
     }
 
 
-async def _read_lots(conn: Connection, books: Books, whole: Iterable[UUID]) -> None:
-    wanted = list(whole)
+async def _read_lots(conn: Connection, books: Books, whole: Collection[UUID]) -> None:
     named = {part.lot for hold in books.holds.values() for part in hold.parts if hold.account in whole}
     named.update(leg.lot for charge in books.charges.values() for leg in charge.legs if leg.lot is not None)
-    if wanted:
-        for id in wanted:
-            books.accounts[id].whole = True
-        _attach(books, await store.open_lots(conn, wanted, list(named)))
-    for account in books.accounts.values():
-        if account.whole:
+    if whole:
+        _attach(books, await store.open_lots(conn, list(whole), list(named)))
+    for id, account in books.accounts.items():
+        if id in whole:
             account.sort(fifo=books.rules.fifo)
-        elif account.head_lot is not None:
-            account.lots = [Lot(account.head_lot, account.head_remaining)]
+        else:
+            account.show_head()
 
 
 def _attach(books: Books, lots: Iterable[Lot]) -> None:

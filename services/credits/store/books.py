@@ -161,14 +161,12 @@ async def next_hold_expiries(conn: Connection, accounts: Sequence[UUID], after: 
     return {row[0]: row[1] for row in rows}
 
 
+CHARGE = """id, account_id, amount, refunded, reference_type, reference_id, description, details::text, charged_at"""
+
+
 async def charges(conn: Connection, ids: Sequence[UUID]) -> list[BurntCharge]:
     """Read charges with what each burnt, in the order in which it did."""
-    rows = await conn.fetch(
-        """SELECT id, account_id, amount, refunded, reference_type, reference_id, description, details::text,
-                  charged_at
-             FROM charge WHERE id = ANY($1)""",
-        ids,
-    )
+    rows = await conn.fetch(f"SELECT {CHARGE} FROM charge WHERE id = ANY($1)", ids)  # noqa: S608 - a constant
     found = {row["id"]: BurntCharge(*row) for row in rows}
     since = min((charge.at for charge in found.values()), default=None)
     legs = await conn.fetch(
@@ -184,11 +182,9 @@ async def charged_references(
 ) -> dict[tuple[UUID, str, str], BurntCharge]:
     """Find charges by account and reference."""
     rows = await conn.fetch(
-        """SELECT id, account_id, amount, refunded, reference_type, reference_id, description, details::text,
-                  charged_at
-             FROM charge INNER JOIN unnest($1::uuid[], $2::text[], $3::text[])
-                  AS asked (account_id, reference_type, reference_id)
-                  USING (account_id, reference_type, reference_id)""",
+        f"""SELECT {CHARGE} FROM charge INNER JOIN unnest($1::uuid[], $2::text[], $3::text[])
+                AS asked (account_id, reference_type, reference_id)
+                USING (account_id, reference_type, reference_id)""",  # noqa: S608 - a constant
         *zip(*asked, strict=True),
     )
     found = [BurntCharge(*row) for row in rows]

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Response
 
 from libs.contracts.http.spending_v1 import (
     Charge,
@@ -14,14 +14,12 @@ from libs.contracts.http.spending_v1 import (
     ChargeRefundOrder,
     NewCharge,
 )
-from libs.contracts.ids import AccountId, ChargeId
+from libs.contracts.ids import ChargeId
 from services.gateway.api import problems
-from services.gateway.api.door import Door
+from services.gateway.api.door import Account, Door
 from services.gateway.api.once import IdempotencyKey, answered, required
 from services.gateway.clients.credits import SpendingClient
 from services.gateway.domain.principals import KeyHolder, Principal, account_of
-
-Account = Annotated[AccountId | None, Query(description="another account than the key's own; with the scope admin")]
 
 
 def routes(door: Door, spending: SpendingClient) -> APIRouter:

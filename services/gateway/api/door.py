@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Request, Response, Security
+from fastapi import Query, Request, Response, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from libs.chassis.clock import Clock
 from libs.chassis.errors import NotAllowedError, NotAuthenticatedError, TooManyRequestsError
 from libs.chassis.pool import Pool
 from libs.contracts.http.gateway_v1 import Scope
+from libs.contracts.ids import AccountId
 from services.gateway.clients.rate_limits import RateLimits
 from services.gateway.domain.access_tokens import AccessTokens
 from services.gateway.domain.api_keys import MARK
@@ -31,6 +32,7 @@ _API_KEY = APIKeyHeader(
 
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
 XApiKey = Annotated[str | None, Security(_API_KEY)]
+Account = Annotated[AccountId | None, Query(description="another account than the key's own; with the scope admin")]
 
 
 @dataclass(frozen=True, slots=True)

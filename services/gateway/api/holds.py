@@ -16,14 +16,13 @@ from libs.contracts.http.spending_v1 import (
     ReferenceName,
     ReferenceType,
 )
-from libs.contracts.ids import AccountId, HoldId
+from libs.contracts.ids import HoldId
 from services.gateway.api import problems
-from services.gateway.api.door import Door
+from services.gateway.api.door import Account, Door
 from services.gateway.api.once import IdempotencyKey, answered, required
 from services.gateway.clients.credits import SpendingClient
 from services.gateway.domain.principals import KeyHolder, Principal, account_of
 
-Account = Annotated[AccountId | None, Query(description="another account than the key's own; with the scope admin")]
 _PROBLEMS = problems(400, 401, 402, 403, 404, 409, 422)
 
 
