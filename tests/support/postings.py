@@ -6,6 +6,7 @@ from uuid import UUID
 
 from libs.contracts import ids
 from libs.contracts.events.payments_v1 import LotKind
+from libs.contracts.http.credits_v1 import TransactionType
 from services.credits.domain.postings import (
     Capture,
     Cause,
@@ -18,13 +19,14 @@ from services.credits.domain.postings import (
     Spend,
     TakeBack,
     Transfer,
-    Type,
     Usage,
     key_of,
 )
 
 
-def _common(account: UUID, amount: int, type: Type, reference: tuple[str | None, str | None]) -> dict[str, Any]:
+def _common(
+    account: UUID, amount: int, type: TransactionType, reference: tuple[str | None, str | None]
+) -> dict[str, Any]:
     cause = Cause(type, *reference, "A test")
     return {
         "account": account,

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from libs.chassis.clock import Clock
 from libs.contracts import ids
 from libs.contracts.events.payments_v1 import LotKind
+from libs.contracts.http.credits_v1 import TransactionType
 from services.credits.domain import postings
 from services.credits.domain.postings import Cause, Posting, key_of
 
@@ -147,7 +148,7 @@ class Scribe:
         self._made += 1
         return ids.at_millis(self._made)  # later ones sort behind earlier ones, as those do that are made in life
 
-    def _common(self, wish: Wish, type: postings.Type, *, key: UUID | None = None) -> dict[str, Any]:
+    def _common(self, wish: Wish, type: TransactionType, *, key: UUID | None = None) -> dict[str, Any]:
         return {
             "account": self.accounts[wish.account],
             "key": key or self._id(),
