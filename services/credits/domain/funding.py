@@ -55,7 +55,8 @@ def _why_not(account: Account, amount: int) -> Outcome | None:
 def take_back(books: Books, account: Account, posting: TakeBack) -> Result:
     """Follow a payment's refunds by their total: what is left in the lot is taken, what is spent becomes a debt.
 
-    A total that fell, as a refund failed after all, gives back. Older revisions change nothing.
+    A total that fell, as a refund failed after all, gives back. One above what was granted takes all of that: what is
+    taken depends on totals alone, so that whatever is told next still finds its way. Older revisions change nothing.
     """
     cause = posting.cause
     lot = books.funded.get((posting.kind, cause.reference_type or "", cause.reference_id or ""))
@@ -63,8 +64,9 @@ def take_back(books: Books, account: Account, posting: TakeBack) -> Result:
         return books.refused(account, posting, "no_lot")
     if posting.revision <= lot.revision:
         return books.refused(account, posting, "duplicate")
-    change = posting.amount - lot.taken_back
-    lot.revision, lot.taken_back, lot.changed = posting.revision, posting.amount, True
+    total = min(posting.amount, lot.granted)
+    change = total - lot.taken_back
+    lot.revision, lot.taken_back, lot.changed = posting.revision, total, True
     if change == 0:
         return books.refused(account, posting, "unchanged")
     books.begin(account, posting)

@@ -42,15 +42,15 @@ def hold(books: Books, account: Account, posting: Hold) -> Result:
 
 
 def capture(books: Books, account: Account, posting: Capture) -> Result:
-    """Burn what is reserved; beyond it, if the deployment allows, what is available."""
+    """Burn what is reserved, which was promised; beyond it, if the deployment allows, as any spend would."""
     found = _open_hold(books, account, posting.hold)
     if not isinstance(found, HeldCredits):
         return books.refused(account, posting, found)
     beyond = max(posting.amount - found.left, 0)
     if beyond and not books.rules.capture_above_hold:
         return _about(found, books.refused(account, posting, "above_hold"))
-    if beyond and beyond > account.available + account.overdraft_limit:
-        return _about(found, books.refused(account, posting, "insufficient"))
+    if beyond and (reason := why_not(account, beyond, account.available + account.overdraft_limit)):
+        return _about(found, books.refused(account, posting, reason))
     books.begin(account, posting)
     _burn_held(books, account, found, posting.amount - beyond)
     if beyond:

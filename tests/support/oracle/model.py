@@ -197,13 +197,14 @@ class Oracle(Paper):
         return self._now(id, "accepted")
 
     def _capture(self, posting: Capture, hold: Held) -> Answer:
-        """Burn what is reserved, in the order in which it was, then what is available."""
+        """Burn what is reserved, in the order in which it was, then what is available, if that may be spent."""
         id, wanted = posting.account, posting.amount
         beyond = max(wanted - sum(hold.left.values()), 0)
         if beyond and not self.capture_above_hold:
             return self._now(id, "above_hold")
-        if beyond and beyond > self.available(id) + self.accounts[id].overdraft_limit:
-            return self._now(id, "insufficient")
+        room = self.available(id) + self.accounts[id].overdraft_limit
+        if beyond and (refusal := self._refusal(id, beyond, room)):
+            return self._now(id, refusal)
         self.begin_for(id, posting)
         for lot, left in hold.left.items():
             if taken := min(left, wanted):
@@ -240,7 +241,7 @@ class Oracle(Paper):
         return self._now(id, "accepted")._replace(moved=posting.amount)
 
     def _take_back(self, posting: TakeBack) -> Answer:
-        """Follow the total: what its lot has no more is owed; what is given again goes to the lot."""
+        """Follow the total, never above the grant: what its lot has no more is owed; what is given again goes to it."""
         id = posting.account
         named = id, posting.kind, (posting.cause.reference_type or "", posting.cause.reference_id or "")
         found = [name for name, lot in self.lots.items() if (lot.account, lot.kind, lot.reference) == named]
@@ -249,8 +250,9 @@ class Oracle(Paper):
         lot = self.lots[found[0]]
         if posting.revision <= lot.revision:
             return self._now(id, "duplicate")
-        change = posting.amount - lot.taken_back
-        lot.revision, lot.taken_back = posting.revision, posting.amount
+        total = min(posting.amount, lot.granted)
+        change = total - lot.taken_back
+        lot.revision, lot.taken_back = posting.revision, total
         if change == 0:
             return self._now(id, "unchanged")
         self.begin_for(id, posting)

@@ -129,7 +129,6 @@ class Scribe:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._made = 0
-        self._least: dict[tuple[str, str], int] = {}
         self.accounts = [self._id() for _ in range(ACCOUNTS)]
         self.holds: list[UUID] = []
         self.charges: list[UUID] = []
@@ -213,7 +212,6 @@ class Scribe:
         common = self._common(wish, "granted", key=key_of("grant", str(wish.account), kind, reference))
         common["cause"] = Cause("granted", "purchase", reference)
         common["amount"] *= 2
-        self._least[kind, reference] = min(self._least.get((kind, reference), 100), common["amount"])
         expires_at = None if wish.flag else self._clock.now() + timedelta(hours=wish.hours)
         cost = (100, "usd") if kind in ("purchased", "membership") else (None, None)
         return postings.Grant(
@@ -224,7 +222,7 @@ class Scribe:
         kind, reference = _lot(wish)
         common = self._common(wish, "payment_refund")
         common["cause"] = Cause("payment_refund", "purchase", reference)
-        common["amount"] = min(wish.amount - 1, self._least.get((kind, reference), 0))
+        common["amount"] = wish.amount - 1  # now and then more than was granted
         return postings.TakeBack(**common, kind=kind, revision=wish.hours + 2)
 
     def _again(self, wish: Wish) -> Posting:

@@ -62,7 +62,7 @@ STEPS = st.one_of(
     REPORTS,
     REPORTS,
     st.builds(Payment, account=st.integers(0, ACCOUNTS - 1), purchase=PURCHASES, credits=st.sampled_from([8, 8, 8, 9])),
-    st.builds(Refund, purchase=PURCHASES, credits=st.integers(0, 8), revision=st.integers(2, 6)),
+    st.builds(Refund, purchase=PURCHASES, credits=st.integers(0, 10), revision=st.integers(2, 6)),
 )
 STORIES = st.lists(STEPS, min_size=1, max_size=15)
 
