@@ -9,7 +9,9 @@ from libs.contracts.catalogue import Catalogue
 from tests.integration.credits.serving import Api, serving
 from tests.support.books import assert_books_balance
 from tests.support.databases import ServicePool
+from tests.support.desk import Desk
 from tests.support.ledger import CATALOGUE, Credits
+from tests.support.oracle.scripts import StoppedClock
 
 
 @pytest.fixture
@@ -38,3 +40,11 @@ async def api(
     database = service_pool.urls("credits")
     async with serving(database, infrastructure, catalogue=catalogue, folder=tmp_path) as running:
         yield running
+
+
+@pytest.fixture
+async def desk(service_pool: ServicePool, catalogue: Catalogue) -> AsyncIterator[Desk]:
+    """The ledger alone, by a clock that stands still, nobody being welcomed; its books are audited too."""
+    made = Desk(await service_pool("credits"), StoppedClock(), catalogue.model_copy(update={"welcome_bonus": None}))
+    yield made
+    await assert_books_balance(made.pool)

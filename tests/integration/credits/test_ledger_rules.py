@@ -1,16 +1,10 @@
 """The ledger's rules, a sentence each, through its one write path. Credits are few here: single micro-credits."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
-import pytest
-
 from libs.contracts import ids
-from tests.support.books import assert_books_balance
-from tests.support.databases import ServicePool
 from tests.support.desk import Desk
-from tests.support.ledger import CATALOGUE
-from tests.support.oracle.scripts import START, StoppedClock
+from tests.support.oracle.scripts import START
 from tests.support.postings import (
     capturing,
     charging,
@@ -26,13 +20,6 @@ from tests.support.postings import (
 )
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-async def desk(service_pool: ServicePool) -> AsyncIterator[Desk]:
-    made = Desk(await service_pool("credits"), StoppedClock(), CATALOGUE.model_copy(update={"welcome_bonus": None}))
-    yield made
-    await assert_books_balance(made.pool)
 
 
 async def test_a_hold_reserves_what_would_burn_first_and_no_more_than_there_is(desk: Desk) -> None:
