@@ -84,8 +84,11 @@ class Spend(Posting):
     """Burn credits."""
 
 
-class Usage(Spend):
+class Usage(Spend, kw_only=True):
     """Burn what a usage event costs. A refusal is as final as a burn: the same event is not decided twice."""
+
+    undated: bool = False
+    """Its event does not say when: it may have come before at any time."""
 
 
 class Charge(Spend, kw_only=True):

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -31,7 +31,8 @@ from services.credits.store import limits
 P = TypeVar("P", bound=Posting)
 
 REMEMBERED = timedelta(days=36)
-"""For how long a key is known: a day longer than the oldest usage event that is taken."""
+"""For how long the key of a dated event is known: a day longer than the oldest one that is taken."""
+_EVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Asked:
@@ -78,12 +79,18 @@ async def read(conn: Connection, books: Books, asked: Asked) -> None:
 
 
 async def _read_keys(conn: Connection, books: Books, usages: Sequence[Usage]) -> None:
-    """Recognise usage by its key; all else has a name of its own that happens once: a reference, a revision, an id."""
+    """Recognise usage by its key; all else has a name of its own that happens once: a reference, a revision, an id.
+
+    One that does not say when it was is looked for in the whole journal.
+    """
     if not usages:
         return
-    keys = [posting.key for posting in usages]
-    books.known = await store.known(conn, keys, since=books.at - REMEMBERED, until=books.at)
-    books.refused_usage = await store.refused_usage(conn, keys)
+    dated = [posting.key for posting in usages if not posting.undated]
+    undated = [posting.key for posting in usages if posting.undated]
+    for keys, since in ((dated, books.at - REMEMBERED), (undated, _EVER)):
+        if keys:
+            books.known |= await store.known(conn, keys, since=since, until=books.at)
+    books.refused_usage = await store.refused_usage(conn, dated + undated)
 
 
 async def _read_references(conn: Connection, books: Books, asked: Asked) -> None:

@@ -17,12 +17,11 @@ from services.credits.domain.postings import REFUSALS, Cause, Result, Usage
 from services.credits.domain.rating import rate
 from services.credits.domain.usage_events import UsageEvent
 from services.credits.operations.ledger import Ledger
-from services.credits.operations.reading import REMEMBERED
 from services.credits.store import accounts, usage
 
 OLDEST = timedelta(days=35)
 NEWEST = timedelta(hours=1)
-"""How far from now the time of an event may lie: keys are remembered for as long."""
+"""How far from now the time of an event may lie: keys of dated events are remembered for as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,14 @@ def rated(book: PriceBook, event: UsageEvent, now: datetime) -> Rated:
     except DomainError as error:
         return _unratable(event, error.code, error.detail)
     cause = Cause("usage", None, event.meter, None, event.details(), book.version)
-    posting = Usage(account=event.account, key=event.key, fingerprint=event.fingerprint, amount=credits, cause=cause)
+    posting = Usage(
+        account=event.account,
+        key=event.key,
+        fingerprint=event.fingerprint,
+        amount=credits,
+        cause=cause,
+        undated=event.time is None,
+    )
     return Rated(event, posting, None)
 
 
@@ -95,7 +101,7 @@ async def _record(conn: Connection, refusals: Sequence[Refusal], at: datetime) -
     """Keep refusals, each once, and tell of those that are new."""
     if not refusals:
         return
-    fresh = await usage.keep_refusals(conn, [_row(refusal) for refusal in refusals], at=at, since=at - REMEMBERED)
+    fresh = await usage.keep_refusals(conn, [_row(refusal) for refusal in refusals], at=at)
     sequences = await accounts.sequences(conn, [refusal.event.account for refusal in refusals])
     told = [
         UsageRejected(

@@ -25,10 +25,8 @@ class RefusedUsage:
     available: int | None
 
 
-async def keep_refusals(
-    conn: Connection, refused: Sequence[RefusedUsage], *, at: datetime, since: datetime
-) -> list[bool]:
-    """Keep refused usage; tells which of them are new. One that was burnt before is not refused now."""
+async def keep_refusals(conn: Connection, refused: Sequence[RefusedUsage], *, at: datetime) -> list[bool]:
+    """Keep refused usage; tells which of them are new. One that was ever burnt before is not refused now."""
     rows = await conn.fetch(
         """INSERT INTO rejected_usage (account_id, key, fingerprint, source, event_id, meter, event, code, detail,
                                        required, available, at)
@@ -38,11 +36,10 @@ async def keep_refusals(
                          $8::text[], $9::text[], $10::bigint[], $11::bigint[])
                   AS r (account_id, key, fingerprint, source, event_id, meter, event, code, detail, required, available)
             WHERE NOT EXISTS (SELECT FROM entry AS e
-                               WHERE e.key = r.key AND e.fingerprint = r.fingerprint AND e.at BETWEEN $13 AND $12)
+                               WHERE e.key = r.key AND e.fingerprint = r.fingerprint AND e.at <= $12)
            ON CONFLICT DO NOTHING RETURNING key, fingerprint""",
         *zip(*(astuple(usage) for usage in refused), strict=True),
         at,
-        since,
     )
     fresh = {tuple(row) for row in rows}
     told: list[bool] = []

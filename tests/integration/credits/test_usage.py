@@ -1,5 +1,6 @@
 import random
 from asyncio import gather
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -7,7 +8,10 @@ from libs.contracts import ids
 from libs.contracts.envelope import CloudEvent
 from libs.contracts.events import UsageRejected
 from services.credits.domain.usage_events import MalformedEventError, read
+from tests.support.desk import Desk
 from tests.support.ledger import CATALOGUE, Credits, used
+from tests.support.oracle.scripts import START
+from tests.support.outbox import told_of
 
 
 async def told(credits: Credits) -> list[CloudEvent]:
@@ -124,3 +128,33 @@ async def test_the_balance_is_announced_once_for_many_changes(credits: Credits) 
     async with credits.pool.connection() as conn:
         changed = await conn.fetchval("SELECT count(*) FROM balance_change WHERE $1 = ANY(account_ids)", account)
     assert changed == 6
+
+
+async def test_an_event_that_does_not_say_when_counts_once_however_late_it_is_told_again(desk: Desk) -> None:
+    desk.travel(datetime.now(UTC) - START)  # to where the journal has a partition for each month
+    account = await desk.account(10_000_000)
+    burnt, refused = used(account, quantity=3), used(account, quantity=30)
+    assert await desk.use(burnt, refused) == ["burnt", "PAY001"]
+    await desk.tell_payment(account, "50")
+    for days in (40, 200):
+        desk.travel(timedelta(days=days))
+        dated = used(account, quantity=1).model_copy(update={"time": desk.clock.now()})
+        assert await desk.use(dated, burnt, refused) == ["burnt", "again", "again"]
+        assert await desk.use(refused, dated, burnt) == ["again", "again", "again"]
+    assert await desk.available(account) == 55_000_000
+
+
+async def test_an_event_told_again_long_after_its_time_is_refused_but_never_told_as_refused_if_it_was_burnt(
+    desk: Desk,
+) -> None:
+    account = await desk.account(10_000_000)
+    burnt = used(account).model_copy(update={"time": START})
+    assert await desk.use(burnt) == ["burnt"]
+    desk.travel(timedelta(days=35))
+    assert await desk.use(burnt) == ["again"]
+    desk.travel(timedelta(seconds=1))
+    assert await desk.use(burnt) == ["PAY007"]
+    assert await told_of(desk.pool, UsageRejected) == []
+    assert await desk.use(used(account).model_copy(update={"time": START})) == ["PAY007"]
+    assert len(await told_of(desk.pool, UsageRejected)) == 1
+    assert await desk.available(account) == 9_000_000

@@ -90,8 +90,7 @@ async def _keep_refusals(conn: Connection, results: Sequence[Result]) -> None:
         if isinstance(posting := result.posting, Usage) and result.outcome in REFUSALS
     ]
     if refused:
-        now = StoppedClock().now()
-        await usage.keep_refusals(conn, refused, at=now, since=now - timedelta(days=1000))
+        await usage.keep_refusals(conn, refused, at=StoppedClock().now())
 
 
 async def empty(owner: Connection) -> None:
