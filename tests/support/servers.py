@@ -9,11 +9,17 @@ import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psutil
 
 from deploy.embedded.infrastructure import Infrastructure
 from deploy.embedded.settings import Settings
 
 IMAGES = {"postgres": "postgres:18", "kafka": "confluentinc/cp-kafka:8.1.0", "redis": "valkey/valkey:9"}
+
+MEMORY = Path("/dev/shm")
+ROOM_BYTES = 4 << 30
 
 
 def _given() -> dict[str, str]:
@@ -54,13 +60,27 @@ def containers(given: dict[str, str]) -> Iterator[dict[str, str]]:
         yield given
 
 
+@contextmanager
+def quick_folder(usual: Path) -> Iterator[Path]:
+    """A folder in memory where there is room: a database is 300 files, which a disk takes long to make and delete."""
+    for left in MEMORY.glob("scrip-tests-*"):  # by runs that were killed
+        if not psutil.pid_exists(int(left.name.split("-")[2])):
+            shutil.rmtree(left, ignore_errors=True)
+    if not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < ROOM_BYTES:
+        yield usual
+        return
+    with TemporaryDirectory(prefix=f"scrip-tests-{os.getpid()}-", dir=MEMORY) as folder:
+        yield Path(folder)
+
+
 @asynccontextmanager
-async def servers(folder: Path) -> AsyncIterator[Infrastructure]:
-    """Start what is not given, with data in `folder`."""
+async def servers(usual: Path) -> AsyncIterator[Infrastructure]:
+    """Start what is not given, with data in memory, or else in the `usual` folder."""
     with ExitStack() as stack:
         given = _given()
         if not {"database_url", "kafka", "redis_url"} <= given.keys() and docker_answers():
             given = stack.enter_context(containers(given))
+        folder = stack.enter_context(quick_folder(usual))
         settings = Settings(data=folder, **given)  # type: ignore[arg-type] # names and addresses, as declared there
         async with Infrastructure(settings, say=lambda _: None) as infrastructure:
             yield infrastructure
