@@ -125,6 +125,11 @@ class Limits(Section):
     staff_grant: PositiveCredits | None = None
     """What one of the staff may grant in one go; more needs a second person."""
 
+    @property
+    def limit_purchases(self) -> bool:
+        """Tell whether anything of this has to be asked before somebody may buy."""
+        return any((self.minimum_purchase, self.maximum_balance, self.maximum_per_transaction))
+
 
 class LowBalance(Section):
     """When an account is told that it has little left."""

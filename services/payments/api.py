@@ -22,7 +22,8 @@ from libs.contracts.http.payments_v1 import (
     StartPurchase,
 )
 from libs.contracts.ids import AccountId
-from services.payments.clients import Stripe
+from services.payments.clients.credits import CreditsClient
+from services.payments.clients.stripe import Stripe
 from services.payments.domain.quotes import Terms, currencies
 from services.payments.operations import purchases, refunds
 from services.payments.operations.answers import Answered
@@ -39,11 +40,13 @@ PurchaseInPath = Annotated[UUID, Depends(_purchase)]
 Account = Annotated[AccountId, Query()]
 
 
-def routes(pool: Pool, stripe: Stripe, clock: Clock, terms: Terms, *, publishable_key: str) -> APIRouter:
+def routes(
+    pool: Pool, stripe: Stripe, clock: Clock, terms: Terms, *, credits: CreditsClient | None, publishable_key: str
+) -> APIRouter:
     """Make the service's routes."""
     router = APIRouter(prefix="/internal/v1", dependencies=[Depends(calling_service)])
     _add_offers(router, terms.catalogue, publishable_key)
-    _add_starting(router, pool, stripe, clock, terms)
+    _add_starting(router, pool, stripe, clock, terms, credits=credits)
     _add_purchases(router, pool, stripe, clock)
     _add_refunds(router, pool, stripe, clock, terms.catalogue)
     return router
@@ -65,7 +68,9 @@ def _add_offers(router: APIRouter, catalogue: Catalogue, publishable_key: str) -
         return config
 
 
-def _add_starting(router: APIRouter, pool: Pool, stripe: Stripe, clock: Clock, terms: Terms) -> None:
+def _add_starting(
+    router: APIRouter, pool: Pool, stripe: Stripe, clock: Clock, terms: Terms, *, credits: CreditsClient | None
+) -> None:
     @router.post(
         "/purchases",
         operation_id="startPurchase",
@@ -81,8 +86,9 @@ def _add_starting(router: APIRouter, pool: Pool, stripe: Stripe, clock: Clock, t
         """Start a purchase, once for a key of the caller (201), or only quote it (200), which needs no key."""
         if request.order.quote_only:
             return purchases.quote_order(terms, request.buyer.account, request.order)
+        named = await idempotency_key(key)
         answered = await purchases.start_purchase(
-            pool, stripe, clock=clock, terms=terms, caller=caller, key=await idempotency_key(key), request=request
+            pool, stripe, credits, clock=clock, terms=terms, caller=caller, key=named, request=request
         )
         return _created(response, answered)
 

@@ -6,9 +6,12 @@ import yaml
 
 from libs.chassis.runner import Part
 from libs.chassis.service import Foundation
+from libs.chassis.service_client import ServiceClient
+from libs.chassis.tokens import signer
 from libs.contracts.catalogue import Catalogue
 from services.payments import api, consumers, jobs
-from services.payments.clients import Stripe
+from services.payments.clients.credits import CreditsClient
+from services.payments.clients.stripe import Stripe
 from services.payments.domain.quotes import Terms
 from services.payments.settings import Settings
 
@@ -32,8 +35,21 @@ async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
         consumers.subscribe(foundation.consumers, pool, stripe, clock)
         work = [*jobs.jobs(pool, stripe, clock)]
     app = foundation.app()
+    clients: list[Part] = [stripe]
     if foundation.serves:
-        foundation.serve_internally(
-            app, api.routes(pool, stripe, clock, terms, publishable_key=settings.stripe_publishable_key)
+        to_credits = _to_credits(settings) if terms.catalogue.limits.limit_purchases else None
+        clients += [to_credits] if to_credits else []
+        credits = CreditsClient(to_credits) if to_credits else None
+        routes = api.routes(
+            pool, stripe, clock, terms, credits=credits, publishable_key=settings.stripe_publishable_key
         )
-    return foundation.parts(app, clients=[stripe], jobs=work)
+        foundation.serve_internally(app, routes)
+    return foundation.parts(app, clients=clients, jobs=work)
+
+
+def _to_credits(settings: Settings) -> ServiceClient:
+    """Reach credits, which knows what accounts have. Raises ValueError without its address, or a key of ours."""
+    if settings.credits_url is None or settings.service_key_file is None:
+        raise ValueError("set SCRIP_CREDITS_URL and SCRIP_PAYMENTS_SERVICE_KEY_FILE: credits checks what may be bought")
+    ours = signer("payments", settings.service_key_file)
+    return ServiceClient("credits", base_url=settings.credits_url, signer=ours)

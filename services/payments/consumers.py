@@ -10,7 +10,7 @@ from libs.chassis.pool import Pool
 from libs.contracts.envelope import CloudEvent
 from libs.contracts.events import StripeEventReceived
 from libs.contracts.topics import STRIPE_EVENTS
-from services.payments.clients import Stripe
+from services.payments.clients.stripe import Stripe
 from services.payments.domain.stripe_objects import StripeEvent
 from services.payments.operations.stripe_events import handle_stripe_event
 

@@ -3,7 +3,7 @@
 from libs.chassis.clock import Clock
 from libs.chassis.pool import Pool
 from libs.chassis.runner import Job
-from services.payments.clients import Stripe
+from services.payments.clients.stripe import Stripe
 from services.payments.operations.resolving import resolve_purchases, resolve_refunds
 
 

@@ -15,6 +15,12 @@ class Settings(ServiceSettings):
 
     catalogue: Path = Field(validation_alias="SCRIP_CATALOGUE", description="the file that says what is sold, and how")
 
+    credits_url: str | None = Field(
+        None,
+        validation_alias="SCRIP_CREDITS_URL",
+        description="where the credits service listens; needed where the catalogue limits what may be bought",
+    )
+
     stripe_secret_key: SecretStr = Field(
         validation_alias="STRIPE_SECRET_KEY",
         description="sk_... or rk_...; a live key takes real money",

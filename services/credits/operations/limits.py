@@ -127,9 +127,10 @@ async def _resume(conn: Connection, account: UUID, actor: str | None) -> bool:
 async def check_purchase(
     pool: Pool, ledger: Ledger, clock: Clock, account: UUID, *, credits: int, limits: catalogue.Limits
 ) -> PurchaseAllowed:
-    """Tell whether somebody may begin to buy so many credits. Raises LimitExceededError, UnknownAccountError.
+    """Tell whether somebody may begin to buy so many credits. Raises LimitExceededError.
 
-    It is asked before; a payment that came in the end is credited whatever there is by then.
+    It is asked before; a payment that came in the end is credited whatever there is by then, and opens the account if
+    there is none.
     """
     if limits.minimum_purchase is not None and credits < limits.minimum_purchase:
         raise _beyond("minimum_purchase", f"at least {format_credits(limits.minimum_purchase)} credits a purchase")
@@ -139,10 +140,7 @@ async def check_purchase(
     await settle_due_of(pool, ledger, clock, account)
     async with pool.connection() as conn:
         found = await accounts.balances(conn, [account])
-    if not found:
-        raise UnknownAccountError
-    has = found[0]
-    after = has.available - has.overdraft + has.held + credits
+    after = sum(has.available - has.overdraft - has.debt + has.held for has in found) + credits
     if limits.maximum_balance is not None and after > limits.maximum_balance:
         most = format_credits(limits.maximum_balance)
         raise _beyond("maximum_balance", f"an account may have {most} credits, and this would make it more")

@@ -6,7 +6,7 @@ from libs.chassis.clock import Clock
 from libs.chassis.errors import UnavailableError
 from libs.chassis.failpoints import reach
 from libs.chassis.pool import Pool
-from services.payments.clients import Stripe
+from services.payments.clients.stripe import Stripe
 from services.payments.domain.purchases import Purchase, Sight
 from services.payments.domain.stripe_objects import PaymentIntent
 from services.payments.operations import settlement

@@ -12,7 +12,7 @@ from libs.chassis.failpoints import reach
 from libs.chassis.pool import Pool
 from libs.chassis.telemetry import log
 from libs.contracts import ids
-from services.payments.clients import Stripe, StripeOutcomeUnknownError, StripeRefusedError
+from services.payments.clients.stripe import Stripe, StripeOutcomeUnknownError, StripeRefusedError
 from services.payments.domain.purchases import Purchase
 from services.payments.domain.stripe_objects import CheckoutSession, PaymentIntent
 from services.payments.store import customers, purchases

@@ -14,7 +14,8 @@ from libs.contracts import ids
 from libs.contracts.http import payments_v1 as contract
 from libs.contracts.http.base import Page
 from libs.contracts.http.payments_v1 import PurchaseOrder, StartPurchase
-from services.payments.clients import Stripe, StripeRefusedError
+from services.payments.clients.credits import CreditsClient
+from services.payments.clients.stripe import Stripe, StripeRefusedError
 from services.payments.domain.errors import PaymentMismatchError, PurchaseStateError
 from services.payments.domain.purchases import Purchase
 from services.payments.domain.quotes import Terms, quote
@@ -37,15 +38,26 @@ def quote_order(terms: Terms, account: UUID, order: PurchaseOrder) -> contract.P
 
 
 async def start_purchase(
-    pool: Pool, stripe: Stripe, *, clock: Clock, terms: Terms, caller: str, key: str, request: StartPurchase
+    pool: Pool,
+    stripe: Stripe,
+    credits: CreditsClient | None,
+    *,
+    clock: Clock,
+    terms: Terms,
+    caller: str,
+    key: str,
+    request: StartPurchase,
 ) -> Answered:
     """Start a purchase and have Stripe ready to be paid: at most one payment, however often this is repeated.
 
-    Raises what `quote` raises, ReturnAddressRefusedError, StripeRefusedError, and UnavailableError while nobody knows
-    whether Stripe made the payment: the same request under the same key then goes on where this one stopped.
+    `credits`, where purchases are limited, is asked first. Raises what `quote` and it raise, ReturnAddressRefusedError,
+    StripeRefusedError, and UnavailableError while nobody knows whether Stripe made the payment: the same request under
+    the same key then goes on where this one stopped.
     """
     body = request.model_dump(mode="json")
     whose = Key.of(caller=caller, key=key, operation=_START, body=[body["order"], body["buyer"]["account"]])
+    if credits is not None:
+        await _check_limits(pool, credits, whose, request, terms=terms)
     claim = await _claim(pool, whose, request, livemode=stripe.livemode, terms=terms, at=clock.now())
     if claim.answered or claim.subject is None:
         return answers.give(claim, replayed=True)
@@ -116,6 +128,15 @@ def shown(purchase: Purchase) -> contract.Purchase:
         failure=purchase.failure,
         created_at=purchase.created_at,
     )
+
+
+async def _check_limits(pool: Pool, credits: CreditsClient, key: Key, request: StartPurchase, *, terms: Terms) -> None:
+    """See that the account may buy this, before anything is recorded. What was started before is not asked again."""
+    async with pool.connection() as conn:
+        if await idempotency.given(conn, [key]):
+            return
+    offer = quote(terms.catalogue, request.order)
+    await credits.check_purchase(request.buyer.account, offer.credits + offer.bonus, caller=key.caller)
 
 
 async def _claim(pool: Pool, key: Key, request: StartPurchase, *, livemode: bool, terms: Terms, at: datetime) -> Claim:

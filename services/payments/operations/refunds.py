@@ -15,7 +15,7 @@ from libs.contracts.catalogue import Policies
 from libs.contracts.http import payments_v1 as contract
 from libs.contracts.http.payments_v1 import RefundOrder
 from libs.contracts.money import chargeable
-from services.payments.clients import Stripe, StripeOutcomeUnknownError, StripeRefusedError
+from services.payments.clients.stripe import Stripe, StripeOutcomeUnknownError, StripeRefusedError
 from services.payments.domain.errors import (
     AmountNotChargeableError,
     PurchaseStateError,

@@ -9,7 +9,7 @@ from libs.chassis.clock import Clock
 from libs.chassis.errors import UnavailableError
 from libs.chassis.pool import Pool
 from libs.chassis.telemetry import log
-from services.payments.clients import Stripe
+from services.payments.clients.stripe import Stripe
 from services.payments.operations.looking import look
 from services.payments.operations.paying import see_to_payment
 from services.payments.operations.refunds import see_to_refund

@@ -7,7 +7,7 @@ from libs.chassis.clock import Clock
 from libs.chassis.failpoints import reach
 from libs.chassis.pool import Pool
 from libs.chassis.telemetry import STRIPE_EVENTS
-from services.payments.clients import Stripe, StripeRefusedError
+from services.payments.clients.stripe import Stripe, StripeRefusedError
 from services.payments.domain.purchases import Purchase, Sight
 from services.payments.domain.stripe_objects import Charge, PaymentIntent, StripeEvent, StripeObject
 from services.payments.operations import settlement

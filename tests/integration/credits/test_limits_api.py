@@ -64,12 +64,18 @@ async def test_a_purchase_is_checked_and_the_limit_named(credits: Credits, api: 
     assert refused.json()["limit"] == "maximum_balance"
 
 
+async def test_who_has_no_account_yet_may_buy_as_much_as_an_account_may_have(api: Api) -> None:
+    nobody = ids.new_id()
+    assert (await api.post(path(nobody, "purchase-check"), {"credits": "200"})).status_code == 200
+    refused = await api.post(path(nobody, "purchase-check"), {"credits": "200.000001"})
+    assert problem(refused) == (422, "PAY006")
+
+
 async def test_limits_of_nobody_and_for_nobody_are_refused(credits: Credits, api: Api) -> None:
     account, nobody = await credits.open(), ids.new_id()
     assert problem(await put(api, path(nobody, "actors", CALLER), {"per_day": "7"})) == (404, "PAY028")
     assert problem(await put(api, path(nobody, "overdraft"), {"limit": "7"})) == (404, "PAY028")
     assert problem(await put(api, path(nobody, "low-balance"), {"threshold": "7"})) == (404, "PAY028")
-    assert problem(await api.post(path(nobody, "purchase-check"), {"credits": "7"})) == (404, "PAY028")
     assert problem(await api.post(path(nobody, "resume"), {})) == (404, "PAY028")
     assert problem(await put(api, path(account, "actors", "ada"), {"per_day": "7"})) == (422, "PAY007")
     assert problem(await put(api, path(account, "actors", CALLER), {"per_day": "-7"})) == (422, "PAY007")

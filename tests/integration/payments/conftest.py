@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import stripe
 
-from services.payments.clients import Stripe
+from services.payments.clients.stripe import Stripe
 from tests.integration.payments.shop import Shop
 from tests.support import stripe_checks
 from tests.support.books import assert_books_balance

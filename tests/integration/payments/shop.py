@@ -20,7 +20,8 @@ from libs.contracts.envelope import CloudEvent
 from libs.contracts.events import BY_TYPE, Event, PaymentRefunded, PaymentSucceeded
 from libs.contracts.http.payments_v1 import Buyer, Purchase, PurchaseOrder, Refund, RefundOrder, StartPurchase
 from libs.contracts.money import Money
-from services.payments.clients import Stripe
+from services.payments.clients.credits import CreditsClient
+from services.payments.clients.stripe import Stripe
 from services.payments.domain.quotes import Terms
 from services.payments.domain.return_addresses import ReturnAddresses
 from services.payments.domain.stripe_objects import StripeEvent
@@ -57,6 +58,7 @@ class Shop:
     clock_file: Path | None = None
     clock: Clock = field(default_factory=Clock)
     catalogue: Catalogue = CATALOGUE
+    credits: CreditsClient | None = None
 
     @property
     def terms(self) -> Terms:
@@ -72,6 +74,7 @@ class Shop:
         answered = await purchases.start_purchase(
             self.pool,
             self.stripe,
+            self.credits,
             clock=self.clock,
             terms=self.terms,
             caller=f"user:{ids.show('user', buyer.user)}",

@@ -9,7 +9,7 @@ from stripe import StripeClient
 
 from libs.chassis.errors import DomainError
 from libs.contracts import ids
-from services.payments.clients import (
+from services.payments.clients.stripe import (
     API_VERSION,
     Stripe,
     StripeMisusedError,

@@ -12,7 +12,7 @@ from libs.chassis.errors import UnavailableError
 from libs.chassis.service_client import deadline
 from libs.contracts import ids
 from libs.contracts.http.payments_v1 import Buyer
-from services.payments.clients import Stripe
+from services.payments.clients.stripe import Stripe
 from services.payments.operations.resolving import PATIENCE, resolve_purchases, resolve_refunds
 from tests.integration.payments.shop import Object, Shop, a_buyer, usd
 from tests.support.stripe_sandbox import KEY, PUBLISHABLE_KEY, running_sandbox, stripe_client
