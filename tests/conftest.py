@@ -3,6 +3,7 @@ import functools
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
+import asyncpg
 import httpx2
 import pytest
 import structlog
@@ -59,11 +60,17 @@ async def templates(infrastructure: Infrastructure) -> dict[str, ServiceDatabase
     return await make_templates(infrastructure.database_url)
 
 
+@pytest.fixture(scope="session")
+async def server(infrastructure: Infrastructure) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to PostgreSQL as one who may make databases."""
+    conn = await asyncpg.connect(infrastructure.database_url)
+    yield conn
+    await conn.close()
+
+
 @pytest.fixture
-async def service_pool(
-    infrastructure: Infrastructure, templates: dict[str, ServiceDatabase]
-) -> AsyncIterator[ServicePool]:
+async def service_pool(server: asyncpg.Connection, templates: dict[str, ServiceDatabase]) -> AsyncIterator[ServicePool]:
     """Pools on fresh databases: `pool = await service_pool("credits")`."""
-    made = ServicePool(infrastructure.database_url, templates)
+    made = ServicePool(server, templates)
     yield made
     await made.drop()
