@@ -2,13 +2,15 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 CONTENT_TYPE = "application/cloudevents+json"
 LARGEST_EVENT_BYTES = 256 * 1024
 """What a consumer reads at most; a larger record is a dead letter."""
 
 Name = Annotated[str, Field(min_length=1, max_length=255)]
+ActorName = Annotated[str, StringConstraints(pattern=r"^[a-z]+:[A-Za-z0-9_.@-]{1,200}$")]
+"""Who acts, such as `user:usr_...` or `key:key_...`."""
 
 
 class CloudEvent(BaseModel):
@@ -24,6 +26,8 @@ class CloudEvent(BaseModel):
     time: AwareDatetime | None = None
     datacontenttype: Literal["application/json"] = "application/json"
     traceparent: Annotated[str, Field(max_length=64)] | None = None
+    actor: ActorName | None = None
+    """Of usage, who spends: what he may spend of the account is his limit too."""
     data: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("id", "source", "type", "subject")

@@ -32,6 +32,7 @@ def write_report(
     source: str,
     id: str | None,
     time: datetime | None,
+    actor: str | None = None,
 ) -> Report:
     """Write a report; the id is drawn and the time is now unless they are given. Raises InvalidUsageError."""
     if isinstance(quantity, float):
@@ -45,6 +46,7 @@ def write_report(
             type=meter,
             subject=key,
             time=time or datetime.now(UTC),
+            actor=actor,
             data=data.model_dump(mode="json"),
         )
     except (ValidationError, ValueError, ArithmeticError) as error:

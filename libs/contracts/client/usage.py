@@ -111,14 +111,18 @@ class UsageClient:
         *,
         id: str | None = None,
         time: datetime | None = None,
+        actor: str | None = None,
     ) -> str:
         """Report that an account used a quantity of what the meter measures; returns the event's id.
 
         The event is sent soon, not yet when this returns. `id` is a new UUIDv7 unless given: who may report the same
-        usage twice derives it from his own. Waits while the buffer is full. Raises InvalidUsageError, and SetUpError
-        while no event can be accepted.
+        usage twice derives it from his own. `actor` is who used it, such as `user:usr_...`, whose own limits hold too;
+        over HTTP the API key, which alone with the scope `admin` may name another. Waits while the buffer is full.
+        Raises InvalidUsageError, and SetUpError while no event can be accepted.
         """
-        report = write_report(account, meter, quantity, properties or {}, source=self._source, id=id, time=time)
+        report = write_report(
+            account, meter, quantity, properties or {}, source=self._source, id=id, time=time, actor=actor
+        )
         async with self._changed:
             await self._changed.wait_for(lambda: self._has_room() or self._hopeless())
             if self._sending is None:

@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field, StringConstraints
 
 from ..credits import Credits, RequestedCredits, RequestedLimit
+from ..envelope import ActorName
 from ..ids import AccountId
 from .base import Answer, Request
 
 AccountState = Literal["open", "stopped", "frozen", "closed"]
-ActorName = Annotated[str, StringConstraints(pattern=r"^[a-z]+:[A-Za-z0-9_.@-]{1,200}$")]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
 
 

@@ -8,11 +8,11 @@ from libs.chassis.clock import Clock
 from libs.chassis.internal_api import Caller, calling_service
 from libs.chassis.pool import Pool
 from libs.contracts.catalogue import Catalogue
+from libs.contracts.envelope import ActorName
 from libs.contracts.http.limits_v1 import (
     AccountLimits,
     Actor,
     ActorLimitsOrder,
-    ActorName,
     Actors,
     OverdraftOrder,
     PurchaseAllowed,

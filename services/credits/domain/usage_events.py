@@ -21,6 +21,7 @@ from libs.contracts.events.usage_v1 import LARGEST_QUANTITY, MOST_PROPERTIES, Pr
 from services.credits.domain.postings import key_of
 
 Name = Annotated[str, Meta(min_length=1, max_length=255)]
+ActorName = Annotated[str, Meta(pattern=r"^[a-z]+:[A-Za-z0-9_.@-]{1,200}\Z")]
 PropertyName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}\Z")]  # `$` would let a line's end pass
 
 
@@ -50,18 +51,20 @@ class UsageEvent(Struct, eq=False, gc=False):
     quantity: Quantity
     properties: dict[str, PropertyValue]
     payload: bytes
+    actor: str | None = None
     problem: str | None = None
 
     def details(self) -> str:
         """Write what the journal keeps of it."""
-        return _ENCODER.encode(
-            {
-                "source": self.source,
-                "event_id": self.id,
-                "quantity": str(self.quantity),
-                "properties": self.properties,
-            }
-        ).decode()
+        kept: dict[str, object] = {
+            "source": self.source,
+            "event_id": self.id,
+            "quantity": str(self.quantity),
+            "properties": self.properties,
+        }
+        if self.actor is not None:
+            kept["actor"] = self.actor
+        return _ENCODER.encode(kept).decode()
 
 
 class _Data(Struct, forbid_unknown_fields=True, gc=False):
@@ -81,6 +84,7 @@ class _Envelope(Struct, gc=False):
     time: Annotated[datetime, Meta(tz=True)] | None = None
     datacontenttype: Literal["application/json"] = "application/json"
     traceparent: Annotated[str, Meta(max_length=64)] | None = None
+    actor: ActorName | None = None
 
 
 _DECODER = msgspec.json.Decoder(_Envelope)
@@ -116,7 +120,8 @@ def _usage(  # noqa: PLR0917 - called for every event: keywords cost
     properties: dict[str, Any],
     payload: bytes,
 ) -> UsageEvent:
-    # not its time: a service that reports again what it reported already may well date it anew
+    # not its time nor its actor: a service that reports again what it reported already may well date it anew, or have
+    # another API key by then
     said = _SORTED.encode((event.type, quantity, properties))
     return UsageEvent(
         account,
@@ -129,6 +134,7 @@ def _usage(  # noqa: PLR0917 - called for every event: keywords cost
         quantity,
         properties,
         payload,
+        event.actor,
     )
 
 

@@ -60,6 +60,7 @@ def rated(book: PriceBook, event: UsageEvent, now: datetime) -> Rated:
         fingerprint=event.fingerprint,
         amount=credits,
         cause=cause,
+        actor=event.actor,
         undated=event.time is None,
     )
     return Rated(event, posting, None)

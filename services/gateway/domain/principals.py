@@ -45,6 +45,10 @@ class KeyHolder:
         """Tell whether the key may report the usage of an account: its own, or any with the scope `admin`."""
         return account == self.account or "admin" in self.scopes
 
+    def may_report_as(self, actor: str) -> bool:
+        """Tell whether the key may report what somebody spent: itself, or anybody with the scope `admin`."""
+        return actor == self.caller or "admin" in self.scopes
+
 
 Principal: TypeAlias = SignedInUser | KeyHolder
 

@@ -37,7 +37,8 @@ def read_reports(body: bytes, content_type: str, *, reporter: KeyHolder, tracepa
     """Read the events of a request body.
 
     Raises InvalidRequestError if it holds none, PayloadTooLargeError for too many, and MalformedEventsError with the
-    index of every event that is not a usage event or is about an account that the key may not report for.
+    index of every event that is not a usage event or is about an account that the key may not report for. Who spends is
+    the key itself, unless a key that may says otherwise.
     """
     good, bad = [], []
     for index, item in enumerate(_items(body, content_type)):
@@ -77,8 +78,11 @@ def _read(item: Any, reporter: KeyHolder, traceparent: str | None) -> UsageRepor
     account = ids.read("account", event.subject)
     if not reporter.may_report_for(account):
         raise ValueError("subject: this key reports the usage of its own account only")
+    actor = event.actor or reporter.caller
+    if not reporter.may_report_as(actor):
+        raise ValueError("actor: this key reports as itself only")
     UsageData.model_validate(event.data)
-    payload = event.model_copy(update={"traceparent": event.traceparent or traceparent}).encode()
+    payload = event.model_copy(update={"traceparent": event.traceparent or traceparent, "actor": actor}).encode()
     if len(payload) > LARGEST_EVENT_BYTES:
         raise ValueError(f"an event has at most {LARGEST_EVENT_BYTES} bytes, this one {len(payload)}")
     return UsageReport(ids.show("account", account), payload)

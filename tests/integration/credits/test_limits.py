@@ -282,6 +282,27 @@ async def test_a_member_spends_within_his_day_and_his_month(pool: Pool) -> None:
     assert await credits.spend(account, 5, ADA) == "accepted"
 
 
+async def test_what_a_member_uses_counts_too_and_is_refused_beyond_his_limit(pool: Pool) -> None:
+    credits = limited(pool)
+    account = await credits.open_with("100")
+    order = ActorLimitsOrder.model_validate_json('{"per_day": "5"}')
+    await limits.set_actor_limits(pool, credits.clock, account, ADA, order)
+    by_ada = [used(account, quantity=q).model_copy(update={"actor": ADA}) for q in (3, 3, 2, 1)]
+    assert await credits.use(*by_ada) == ["burnt", "PAY006", "burnt", "PAY006"]
+    assert await credits.use(by_ada[0].model_copy(update={"actor": BOB})) == ["again"]
+    assert (
+        await credits.use(used(account, quantity=50).model_copy(update={"actor": BOB}), used(account)) == ["burnt"] * 2
+    )
+
+
+async def test_an_api_key_whose_usage_runs_away_is_stopped_and_the_others_go_on(pool: Pool) -> None:
+    credits = guarded(pool, actor_per_hour=10 * MICRO)
+    account = await credits.open_with("100")
+    by_bob = [used(account, quantity=q).model_copy(update={"actor": BOB}) for q in (10, 1, 1)]
+    assert await credits.use(*by_bob, used(account, quantity=20)) == ["burnt", "PAY006", "PAY006", "burnt"]
+    assert [stopped.actor for stopped in await told_of(pool, RunawayStopped)] == [BOB]
+
+
 async def test_a_members_hold_counts_until_it_is_freed(pool: Pool) -> None:
     credits = limited(pool)
     account = await credits.open_with("100")

@@ -85,6 +85,8 @@ async def test_one_bad_event_keeps_the_whole_batch_out_and_is_named(
         used(user, subject="somebody"),
         used(user, subject=None),
         used(other),
+        used(user, actor="ada"),
+        used(user, actor="user:somebody-else"),
         used(user, time="yesterday"),
         used(user, time="2026-11-21T12:00:00"),
         used(user, data={"quantity": -1}),
@@ -122,6 +124,25 @@ async def test_only_an_admins_key_reports_for_other_accounts(gateway: Gateway, i
     assert (await report(gateway, key, event)).status_code == 202
     (found,) = await published(infrastructure.kafka, USAGE_EVENTS, key=account_of(customer), count=1)
     assert found.id == event["id"]
+
+
+async def test_usage_is_the_keys_own_unless_an_admins_key_says_whose(
+    gateway: Gateway, infrastructure: Infrastructure
+) -> None:
+    user = await gateway.sign_up()
+    admins = await gateway.operators_key(user.account, "admin")
+    for key, event in (
+        (await user.make_key("usage:write"), used(user)),
+        (admins, used(user)),
+        (admins, used(user, actor="user:ada")),
+    ):
+        assert (await report(gateway, key, event)).status_code == 202
+    found = await published(infrastructure.kafka, USAGE_EVENTS, key=account_of(user), count=3)
+    own, of_admin, named = (str(event.actor) for event in found)
+    assert own.startswith("key:key_")
+    assert of_admin.startswith("key:key_")
+    assert own != of_admin
+    assert named == "user:ada"
 
 
 async def test_bodies_that_are_no_events_are_refused(gateway: Gateway) -> None:

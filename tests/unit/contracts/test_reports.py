@@ -56,6 +56,11 @@ def test_every_report_has_a_uuidv7_of_its_own_and_a_time_unless_they_are_given()
     assert first.time is not None
 
 
+def test_who_used_it_may_be_named() -> None:
+    assert a_report(actor="user:ada").event.actor == "user:ada"
+    assert b"actor" not in a_report().payload
+
+
 @pytest.mark.parametrize("quantity", [0, 3, "4.2", "0.000001", Decimal("4.200000"), 10**12])
 def test_quantities_are_exact(quantity: Decimal | int | str) -> None:
     assert UsageData.model_validate(a_report(quantity=quantity).event.data).quantity == Decimal(quantity)
@@ -73,6 +78,7 @@ def test_quantities_are_exact(quantity: Decimal | int | str) -> None:
         ({"account": "ada"}, "account: this is not the id of"),
         ({"account": "usr_" + "0" * 32}, "account: "),
         ({"meter": ""}, "meter: "),
+        ({"actor": "ada"}, "actor: "),
         ({"meter": "video\x00"}, "meter: .*NUL"),
         ({"source": ""}, "source: "),
         ({"id": "x" * 256}, "id: "),

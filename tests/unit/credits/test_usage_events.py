@@ -90,6 +90,11 @@ FIELDS: dict[str, st.SearchStrategy[str]] = {
     "time": TIMES,
     "datacontenttype": st.sampled_from(['"application/json"', '"text/plain"', "null"]),
     "traceparent": st.one_of(names(most=65), ODD),
+    "actor": st.one_of(
+        st.sampled_from(['"user:ada"', '"key:key_1"', '"ada"', '"user:"', '"user:a\\n"', '"user:ä"', '"USER:ada"']),
+        st.sampled_from([200, 201]).map(lambda length: json.dumps("user:" + "a" * length)),
+        ODD,
+    ),
     "extension": st.one_of(names(most=20), ODD),
 }
 USUAL = {"id": '"1"', "source": '"/s"', "type": '"video"', "subject": json.dumps(ACCOUNT), "data": '{"quantity":3}'}
@@ -108,7 +113,7 @@ def payloads(draw: st.DrawFn) -> bytes:
 
 def said(event: UsageEvent) -> tuple[object, ...]:
     meaning = event.account, event.key, event.fingerprint, event.meter, event.source, event.id, event.quantity
-    return (*meaning, event.properties, event.payload, event.problem is None)
+    return (*meaning, event.properties, event.payload, event.actor, event.problem is None)
 
 
 def same(payload: bytes) -> None:
@@ -148,7 +153,7 @@ def test_a_damaged_event_is_read_as_the_contract_says(payload: bytes, place: int
 def test_what_is_usual_is_not_left_to_the_contract(monkeypatch: pytest.MonkeyPatch, data: dict[str, Any]) -> None:
     monkeypatch.delattr(usage_events, "_read_by_contract")
     event = {"id": "1", "source": "/s", "type": "video", "subject": ACCOUNT, "data": data}
-    extended = {"specversion": "1.0", "time": "2026-01-01T00:00:00Z", "partitionkey": "p", **event}
+    extended = {"specversion": "1.0", "time": "2026-01-01T00:00:00Z", "partitionkey": "p", "actor": "user:ada", **event}
     for usual in (event, extended):
         read = usage_events.read(json.dumps(usual).encode())
         assert (read.id, read.meter, read.problem) == ("1", "video", None)
