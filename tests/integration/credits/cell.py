@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -46,6 +46,8 @@ BATCH = 10
 _NOWHERE = Addresses(gateway="", payments="", credits="", notifications="", stripe=None, mailbox=None)
 RESPAWNING = "tests.integration.credits.respawning"
 _UNUSED = "nowhere"  # credits needs neither Redis nor mail: none is started
+
+Report = Callable[[Iterable[CloudEvent]], Awaitable[None]]
 
 
 @dataclass
@@ -122,11 +124,22 @@ class Cell:
             await Ledger(Clock(), Rules()).apply(conn, grants)
         await pool.close()
 
-    async def send(self, *events: CloudEvent) -> None:
-        """Report usage, in this order; returns once the broker has it."""
+    @asynccontextmanager
+    async def reporting(self) -> AsyncIterator[Report]:
+        """Report usage, in the order given; one call returns once the broker has all of it."""
         async with AIOKafkaProducer(bootstrap_servers=self.servers.kafka, acks="all") as producer:
-            for event in events:
-                await producer.send(USAGE_EVENTS.name, event.encode(), key=(event.subject or "").encode())
+
+            async def report(events: Iterable[CloudEvent]) -> None:
+                for event in events:
+                    await producer.send(USAGE_EVENTS.name, event.encode(), key=(event.subject or "").encode())
+                await producer.flush()
+
+            yield report
+
+    async def report(self, *events: CloudEvent) -> None:
+        """Report usage once."""
+        async with self.reporting() as report:
+            await report(events)
 
     async def until_consumed(self) -> None:
         """Wait until the offsets of all usage are committed."""

@@ -33,7 +33,7 @@ from tests.support.oracle.replaying import assert_same_books, replayed
 from tests.support.postings import granting
 
 KILLS = 50
-WORKERS = 4
+WORKERS = 6
 DATABASE_KILLS = 3
 
 
@@ -142,7 +142,7 @@ async def test_of_fifty_spends_at_once_over_http_and_kafka_exactly_those_that_ar
     async with ledger.asking() as api:
         async with none_decided_before_all_have_come(ledger, account):
             charging = [asyncio.create_task(api.charge(account)) for _ in range(25)]
-            await ledger.send(*events)
+            await ledger.report(*events)
         answers = await asyncio.gather(*charging)
     await ledger.until_consumed()
     by_usage = await burnt(ledger, account)
@@ -170,7 +170,7 @@ async def none_decided_before_all_have_come(ledger: Cell, account: UUID) -> Asyn
 async def test_an_event_repeated_with_another_payload_is_refused_and_reported(ledger: Cell) -> None:
     account = await an_account(ledger, 10)
     first, changed = used(account, quantity=3, id="one"), used(account, quantity=4, id="one")
-    await ledger.send(first, changed, changed, first)
+    await ledger.report(first, changed, changed, first)
     await ledger.until_consumed()
     assert await refused(ledger, account) == {("one", EVENT_ID_REUSED.code): 1}
     async with ledger.connection() as conn:
@@ -246,7 +246,7 @@ class Load:
         made = [(account, used(account)) for account in islice(cycle(accounts), events)]
         for account, event in made:
             self.used.setdefault(account, []).append(event.id)
-        await self.ledger.send(*(event for _, event in made))
+        await self.ledger.report(*(event for _, event in made))
 
 
 async def test_a_broker_that_lost_everything_in_mid_stream_is_told_again_and_the_books_stay_the_same(
@@ -258,13 +258,13 @@ async def test_a_broker_that_lost_everything_in_mid_stream_is_told_again_and_the
     await ledger.grant(*grants)
     async with ledger.connection() as conn:
         before = await decided(conn)
-        await ledger.send(*events[:800])
+        await ledger.report(*events[:800])
         await until_decided(conn, before + 300)
         await until_found(lambda: some_told(conn))
         await ledger.servers.broker.wipe()
         assert await decided(conn) < before + 700
     await topics.ensure(ledger.servers.kafka, ALL, replication=1)
-    await ledger.send(*events)
+    await ledger.report(*events)
     await ledger.until_consumed()
     async with ledger.connection() as conn:
         await assert_same_books(conn, replayed(grants, [event.encode() for event in events]))
@@ -290,10 +290,10 @@ async def test_workers_killed_fifty_times_in_mid_stream_leave_the_books_that_the
     grants = few_lots(rng, accounts=30)
     stream = usage_of(rng, grants)
     await ledger.grant(*grants)
-    async with ledger.connection() as conn, ledger.respawning(WORKERS) as supervisor:
+    async with ledger.connection() as conn, ledger.reporting() as report, ledger.respawning(WORKERS) as supervisor:
         for _ in range(KILLS):
             before = await decided(conn)
-            await ledger.send(*islice(stream, 80))
+            await report(islice(stream, 80))
             await until_decided(conn, before + rng.randint(1, 50))
             kill_the_oldest(supervisor)
         await ledger.until_consumed()
