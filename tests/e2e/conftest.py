@@ -12,7 +12,7 @@ from deploy.cli.state import read_state
 from deploy.cli.verify import Steps, checks
 from deploy.embedded.stack import Stack, StackSettings
 from tests.support.sandbox import Sandbox
-from tests.support.stripe_checks import audit
+from tests.support.stripe_checks import Audit
 
 SETTLING_SECONDS = 30
 SignUp = Callable[[], Awaitable[Customer]]
@@ -59,6 +59,12 @@ async def sandbox(stack: Stack) -> AsyncIterator[Sandbox]:
         yield Sandbox(http)
 
 
+@pytest.fixture(scope="session")
+def audit(stack: Stack) -> Audit:
+    """Holds what passed between us and Stripe against Stripe's description."""
+    return Audit(stack.addresses.stripe or "")
+
+
 @pytest.fixture
 def sign_up(gateway: httpx2.AsyncClient, stack: Stack) -> SignUp:
     """Signs up new customers, each with the welcome bonus of ten credits."""
@@ -77,12 +83,12 @@ async def customer(sign_up: SignUp) -> Customer:
 
 
 @pytest.fixture(autouse=True)
-async def books_are_right(stack: Stack, sandbox: Sandbox) -> AsyncIterator[None]:
+async def books_are_right(stack: Stack, sandbox: Sandbox, audit: Audit) -> AsyncIterator[None]:
     """End every test by auditing all books, and all that passed between us and Stripe."""
     yield
     await sandbox.calm()
     assert await broken_books(stack) == []
-    assert await audit(stack.addresses.stripe or "") == []
+    assert await audit.problems() == []
 
 
 async def broken_books(stack: Stack) -> list[str]:

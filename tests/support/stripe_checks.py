@@ -2,7 +2,9 @@
 
 import sys
 import typing
+from dataclasses import dataclass, field
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -81,12 +83,26 @@ def samples() -> dict[str, Object]:
     return resources
 
 
-async def audit(sandbox_url: str) -> list[str]:
-    """Ask a sandbox for everything that it was asked, answered and told, and give every problem with it."""
-    async with httpx2.AsyncClient(base_url=sandbox_url, timeout=60) as http:
-        exchanges = (await http.get("/sandbox/requests")).json()["data"]
-        events = (await http.get("/sandbox/events")).json()["data"]
-    return problems(exchanges, events)
+@dataclass
+class Audit:
+    """Goes through all that a sandbox was asked, answered and told, each time from where it was."""
+
+    sandbox_url: str
+    _exchanges: set[int] = field(default_factory=set)
+    _last_event: dict[str, str] = field(default_factory=dict)
+
+    async def problems(self) -> list[str]:
+        """Give every problem with what is new; what was asked earlier may be answered later."""
+        async with httpx2.AsyncClient(base_url=self.sandbox_url, timeout=60) as http:
+            exchanges = (await http.get("/sandbox/requests", params={"after": self._all_until()})).json()["data"]
+            events = (await http.get("/sandbox/events", params=self._last_event)).json()["data"]
+        new = [exchange for exchange in exchanges if exchange["number"] not in self._exchanges]
+        self._exchanges |= {exchange["number"] for exchange in new}
+        self._last_event = {"after": events[-1]["id"]} if events else self._last_event
+        return problems(new, events)
+
+    def _all_until(self) -> int:
+        return next(number for number in count() if number + 1 not in self._exchanges)
 
 
 def problems(exchanges: list[Object], events: list[Object], *, refusals_expected: bool = False) -> list[str]:
