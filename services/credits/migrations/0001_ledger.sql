@@ -205,18 +205,17 @@ CREATE INDEX entry_batch ON entry USING brin (batch_id) WITH (pages_per_range = 
 CREATE TABLE entry_otherwise PARTITION OF entry DEFAULT;
 GRANT SELECT, INSERT ON entry TO app_role;
 
--- Each entry's own hash, over its canonical bytes: fixed widths, then buckets of which no name begins another, then the
--- type, which the zeros that follow end, then the rest with lengths. What is sealed so cannot be hashed otherwise later.
+-- Each entry's own hash, over its canonical bytes: buckets of which no name begins another, then the type, which the
+-- zeros that follow end, then the rest with types and lengths. What is sealed so cannot be hashed otherwise later.
 CREATE VIEW entry_hash AS
 SELECT
     account_id, at, sequence, leg, batch_id,
     sha256(
-        uuid_send(account_id) || int8send(sequence) || int2send(leg) || uuid_send(key) || timestamptz_send(at)
-        || int8send(amount) || int8send(available_after) || int8send(held_after) || int8send(debt_after)
-        || uuid_send(coalesce(lot_id, '00000000-0000-0000-0000-000000000000'))
-        || uuid_send(coalesce(fingerprint, '00000000-0000-0000-0000-000000000000'))
-        || enum_send(from_bucket) || enum_send(to_bucket) || enum_send(type)
-        || record_send(row(reference_type, reference_id, description, price_version, details))
+        enum_send(from_bucket) || enum_send(to_bucket) || enum_send(type)
+        || record_send(row(
+            account_id, sequence, leg, key, at, amount, available_after, held_after, debt_after, lot_id, fingerprint,
+            reference_type, reference_id, description, price_version, details
+        ))
     ) AS hash
 FROM entry;
 GRANT SELECT ON entry_hash TO app_role;
