@@ -32,7 +32,7 @@ down: setup ## stops it
 	@exec $(BIN)/python -m deploy.cli down
 
 test: setup ## all tests; a part of them with ARGS="tests/e2e -k refund"
-	@exec $(BIN)/python -m pytest $(or $(ARGS),-n 2 --dist loadfile)
+	@exec $(BIN)/python -m pytest $(or $(ARGS),-n 2 --dist loadfile --no-loadscope-reorder)
 
 verify: setup ## format, lint, types, import rules, migrations, lock, generated files
 	$(BIN)/ruff format --check --quiet .
