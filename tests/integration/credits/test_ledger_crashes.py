@@ -34,7 +34,7 @@ from tests.support.postings import granting
 
 KILLS = 50
 WORKERS = 6
-DATABASE_KILLS = 3
+DATABASE_KILLS = 8
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +189,7 @@ async def test_a_database_server_killed_under_load_loses_no_acknowledged_write_a
         for account in accounts:
             group.create_task(load.charge(account))
         for _ in range(DATABASE_KILLS):
-            await load.use(accounts, events=400)
+            await load.use(accounts, events=200)
             await load.until_charged(len(load.charges) + 40)
             ledger.servers.postgres.process.kill()
             await ledger.servers.postgres.start()
