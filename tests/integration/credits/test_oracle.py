@@ -10,13 +10,13 @@ from itertools import count
 import asyncpg
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 
 from libs.chassis.pool import Connection, Pool, set_up
 from libs.contracts import ids
+from services.credits.domain.books import Rules
 from tests.support.databases import ServicePool
 from tests.support.oracle.playing import Play, empty
-from tests.support.oracle.scripts import SCRIPTS, Step
+from tests.support.oracle.scripts import RULES, SCRIPTS, Step
 from tests.support.oracle.telling import STORIES, Telling
 from tests.support.oracle.telling import Step as Chapter
 
@@ -47,12 +47,12 @@ async def owner(pool: Pool, service_pool: ServicePool) -> AsyncIterator[Connecti
 
 
 @PROFILE
-@given(script=SCRIPTS, fifo=st.booleans(), capture_above_hold=st.booleans())
+@given(script=SCRIPTS, rules=RULES)
 async def test_the_ledger_keeps_the_books_that_the_oracle_keeps(
-    pool: Pool, owner: Connection, script: list[Step], *, fifo: bool, capture_above_hold: bool
+    pool: Pool, owner: Connection, script: list[Step], rules: Rules
 ) -> None:
     await empty(owner)
-    await Play(pool, fifo=fifo, capture_above_hold=capture_above_hold).run(script)
+    await Play(pool, rules).run(script)
 
 
 @settings(PROFILE, max_examples=PROFILE.max_examples // 3)

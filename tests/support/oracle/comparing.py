@@ -4,9 +4,9 @@ from typing import Any
 from uuid import UUID
 
 from libs.chassis.pool import Connection
-from libs.contracts import ids
-from libs.contracts.credits import parse_credits
 from libs.contracts.envelope import CloudEvent
+from libs.contracts.events import HoldExpired, LotExpired, LowBalance, RunawayResumed, RunawayStopped
+from libs.contracts.events.credits_v1 import CreditsEvent
 from services.credits.domain.postings import Result
 from tests.support.oracle.model import Oracle
 from tests.support.oracle.paper import Answer, Entry, Told
@@ -55,6 +55,8 @@ def expected(oracle: Oracle) -> dict[str, Rows]:
             for key, contents in oracle.refused.items()
             for content, answer in contents.items()
         },
+        "marks": {id: (a.resumes_at, a.low) for id, a in oracle.accounts.items()},
+        "stopped": {who: (one.resumes_at,) for who, one in oracle.spenders.items() if one.stopped},
         "entries": {entry[:3]: entry[3:] for entry in oracle.entries},
         "told": _by_account(oracle.told),
     }
@@ -73,16 +75,17 @@ async def found(conn: Connection, oracle: Oracle) -> dict[str, Rows]:
         (row[0], row[1]): (row[2],)
         for row in await conn.fetch("SELECT key, fingerprint, coalesce(available, 0) FROM rejected_usage")
     }
+    stopped = await conn.fetch("SELECT account_id, name, resumes_at FROM actor WHERE stopped")
+    books["stopped"] = {(row[0], row[1]): (row[2],) for row in stopped}
     events = [CloudEvent.decode(payload) for row in await conn.fetch(_OUTBOX) for payload in row["payloads"]]
-    books["told"] = _by_account([_told(event) for event in events if "expired" in event.type])
+    books["told"] = _by_account([_told(event) for event in events if event.type in _TOLD])
     return books
 
 
 def _told(event: CloudEvent) -> Told:
-    data = event.data
-    what = ids.read("lot", data["lot"]) if "lot" in data else ids.read("hold", data["hold"])
-    account = ids.read("account", data["account"])
-    return Told(event.type, account, data["sequence"], what, parse_credits(data["credits"]))
+    kind, names = _TOLD[event.type]
+    read = kind.of(event)
+    return Told(event.type, read.account, read.sequence, tuple(getattr(read, name) for name in names))
 
 
 def _by_account(told: list[Told]) -> Rows:
@@ -94,10 +97,18 @@ def _rows(rows: Any) -> Rows:
     return {row[0]: tuple(row)[1:] for row in rows}
 
 
+_TOLD: dict[str, tuple[type[CreditsEvent], tuple[str, ...]]] = {
+    LotExpired.type: (LotExpired, ("lot", "credits")),
+    HoldExpired.type: (HoldExpired, ("hold", "credits")),
+    LowBalance.type: (LowBalance, ("change", "available", "threshold")),
+    RunawayStopped.type: (RunawayStopped, ("actor", "spent", "limit", "refused", "resumes_at")),
+    RunawayResumed.type: (RunawayResumed, ("actor", "by")),
+}
 _OUTBOX = "SELECT payloads FROM outbox ORDER BY id"
 _BOOKS = {
     "accounts": """SELECT id, state, available, held, debt, sequence, earned, purchased, spent, expired, refunded
                      FROM account""",
+    "marks": "SELECT id, resumes_at, low FROM account",
     "lots": """SELECT id, account_id, kind, granted, remaining, taken_back, revision, cost_minor, currency,
                       reference_type, reference_id, expires_at FROM lot_now""",
     "holds": "SELECT id, account_id, state, reserved, captured, expires_at, parts FROM hold",

@@ -1,4 +1,5 @@
-"""The oracle: what becomes of every posting, told by plain Python that shares nothing with the ledger but its postings.
+"""The oracle: what becomes of every posting, told by plain Python that shares nothing with the ledger but its postings,
+and the names of its limits.
 
 Written from the specification: where the two differ, one of them is wrong.
 """
@@ -8,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from services.credits.domain.limits import Limits
 from services.credits.domain.postings import (
     Capture,
     Charge,
@@ -22,16 +24,27 @@ from services.credits.domain.postings import (
     Transfer,
     Usage,
 )
-from tests.support.oracle.paper import Account, Answer, Charged, Held, Lot, Paper
+from tests.support.oracle.paper import Account, Answer, Charged, Held, Lot
+from tests.support.oracle.watch import Watch
 
 PAID_FOR = ("purchased", "membership")
 
 
-class Oracle(Paper):
+NO_LIMITS = Limits()
+
+
+class Oracle(Watch):
     """The ledger's rules."""
 
-    def __init__(self, *, fifo: bool = False, capture_above_hold: bool = False) -> None:
-        super().__init__(fifo=fifo)
+    def __init__(
+        self,
+        *,
+        fifo: bool = False,
+        capture_above_hold: bool = False,
+        limits: Limits = NO_LIMITS,
+        low_below: int = 0,
+    ) -> None:
+        super().__init__(fifo=fifo, limits=limits, low_below=low_below)
         self.capture_above_hold = capture_above_hold
         self.burnt: dict[UUID, tuple[UUID, Answer]] = {}
         self.refused: dict[UUID, dict[UUID, Answer]] = {}
@@ -59,7 +72,9 @@ class Oracle(Paper):
         named = {id for posting in postings for id in _named(posting)}
         for id in named.union(due) & self.accounts.keys():
             self.settle_what_is_due(id)
-        return [self._answer(posting) for posting in postings]
+        answers = [self._answer(posting) for posting in postings]
+        self.notice_low(named.union(due) & self.accounts.keys())
+        return answers
 
     def _answer(self, posting: Posting) -> Answer:
         """Decide a posting, once: usage for ever, anything else at least within its batch."""
@@ -105,7 +120,7 @@ class Oracle(Paper):
     def _spend(self, posting: Spend) -> Answer:
         id = posting.account
         room = self.available(id) + self.accounts[id].overdraft_limit
-        if refusal := self._refusal(id, posting.amount, room):
+        if refusal := self._refusal(id, posting.amount, room) or self.beyond_limits(posting):
             return self._now(id, refusal)
         self.begin_for(id, posting)
         self.burn(id, posting.amount, "revenue")
@@ -156,6 +171,8 @@ class Oracle(Paper):
             return self._now(id, refusal)
         if self.accounts[to].state not in ("open", "stopped"):
             return self._now(id, "not_open")
+        if refusal := self.beyond_limits(posting):
+            return self._now(id, refusal)
         self.begin_for(id, posting)
         burnt = self.burn(id, posting.amount, "transit")
         self.accounts[id].spent += posting.amount
@@ -172,10 +189,11 @@ class Oracle(Paper):
 
     def _hold(self, posting: Hold) -> Answer:
         id = posting.account
-        if refusal := self._refusal(id, posting.amount, self.available(id)):
+        if refusal := self._refusal(id, posting.amount, self.available(id)) or self.beyond_limits(posting):
             return self._now(id, refusal)
         self.begin_for(id, posting)
-        self.holds[posting.id] = hold = Held(id, posting.amount, posting.expires_at, posting.ends_by)
+        hold = Held(id, posting.amount, posting.expires_at, posting.ends_by, self.at, posting.actor)
+        self.holds[posting.id] = hold
         self.burn(id, posting.amount, "held", into=hold)
         return self._now(id, "accepted")
 
@@ -213,6 +231,7 @@ class Oracle(Paper):
                 self.write(id, lot, "held", "revenue", taken)
         if beyond:
             self.burn(id, beyond, "revenue")
+            self.count(id, hold.actor, beyond, at=self.at)
         self.accounts[id].spent += posting.amount
         hold.captured += posting.amount
         if posting.final or not any(hold.left.values()):

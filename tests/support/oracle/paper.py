@@ -5,7 +5,7 @@ Everything is gone through at every question, and what can be counted is counted
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from services.credits.domain.postings import Posting
@@ -27,6 +27,8 @@ class Account:
     spent: int = 0
     expired: int = 0
     refunded: int = 0
+    resumes_at: datetime | None = None
+    low: bool | None = None
 
 
 @dataclass
@@ -52,6 +54,8 @@ class Held:
     amount: int
     expires_at: datetime
     ends_by: datetime
+    placed_at: datetime
+    actor: str | None = None
     state: str = "pending"
     captured: int = 0
     reserved: dict[UUID, int] = field(default_factory=dict)
@@ -101,13 +105,12 @@ class Answer(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What others are told of an expiry."""
+    """What others are told: of which account, at which sequence, and the rest of it in the order of its contract."""
 
     type: str
     account: UUID
     sequence: int
-    what: UUID
-    credits: int
+    said: tuple[Any, ...]
 
 
 class Paper:
@@ -166,9 +169,9 @@ class Paper:
         )
         self._leg += 1
 
-    def tell(self, type: str, id: UUID, what: UUID, credits: int) -> None:
-        """Tell others that a lot or a hold of an account expired."""
-        self.told.append(Told(type, id, self.accounts[id].sequence, what, credits))
+    def tell(self, type: str, id: UUID, *said: Any) -> None:
+        """Tell others what happened to an account."""
+        self.told.append(Told(type, id, self.accounts[id].sequence, said))
 
     def burn(self, id: UUID, amount: int, target: str, *, into: Held | None = None) -> list[tuple[UUID | None, int]]:
         """Take credits from lots in burn order; what no lot has is overdraft. Nothing at all is written too."""

@@ -7,23 +7,31 @@ from uuid import UUID
 from libs.chassis.pool import Connection, Pool
 from services.credits.domain.books import Rules
 from services.credits.domain.postings import REFUSALS, Posting, Result, Usage
+from services.credits.operations import limits
 from services.credits.operations.ledger import Ledger
 from services.credits.store import books, usage
+from services.credits.store.limits import set_actor_limits
 from tests.support.books import assert_books_balance
 from tests.support.oracle.comparing import answered, expected, found
 from tests.support.oracle.model import Oracle
 from tests.support.oracle.paper import Account
-from tests.support.oracle.scripts import Batch, Change, Scribe, Settle, Step, StoppedClock, Travel, Wish
+from tests.support.oracle.scripts import ADA, Batch, Change, Resume, Scribe, Settle, Step, StoppedClock, Travel, Wish
 
 
 class Play:
     """A ledger on an empty database and an oracle, to which the same happens."""
 
-    def __init__(self, pool: Pool, *, fifo: bool, capture_above_hold: bool) -> None:
+    def __init__(self, pool: Pool, rules: Rules) -> None:
         self._pool = pool
         self._clock = StoppedClock()
-        self._ledger = Ledger(self._clock, Rules(fifo=fifo, capture_above_hold=capture_above_hold))
-        self._oracle = Oracle(fifo=fifo, capture_above_hold=capture_above_hold)
+        self._limits = rules.limits
+        self._ledger = Ledger(self._clock, rules)
+        self._oracle = Oracle(
+            fifo=rules.fifo,
+            capture_above_hold=rules.capture_above_hold,
+            limits=rules.limits,
+            low_below=rules.low_below,
+        )
         self._scribe = Scribe(self._clock)
         self._instants = {self._clock.instant}
 
@@ -34,6 +42,8 @@ class Play:
         async with self._pool.transaction() as conn:
             await books.open_accounts(conn, [third], self._clock.now())
         await self._apply(self._scribe.batch([Wish("grant", account, 6, account, 3, False) for account in (0, 1)]))
+        if self._limits.any:
+            await self._limit(self._scribe.accounts[0], ADA, day=5, month=8)
         for step in script:
             await self._step(step)
         await assert_books_balance(self._pool)
@@ -43,12 +53,18 @@ class Play:
             case Batch(wishes):
                 await self._apply(self._scribe.batch(wishes))
             case Travel(hours):
-                self._clock.instant += timedelta(hours=hours)
-                self._instants.add(self._clock.instant)
+                self._travel(hours)
             case Change(account, state, overdraft_limit):
                 await self._change(self._scribe.accounts[account], state, overdraft_limit)
+            case Resume(account, actor):
+                await self._resume(self._scribe.accounts[account], actor)
             case Settle():
                 await self._apply([], due=self._scribe.accounts)
+
+    def _travel(self, hours: int) -> None:
+        """Set the clock; where spending is limited it only goes forward, and not by whole hours."""
+        self._clock.instant += timedelta(hours=abs(hours), minutes=20) if self._limits.any else timedelta(hours=hours)
+        self._instants.add(self._clock.instant)
 
     async def _apply(self, postings: Sequence[Posting], due: Sequence[UUID] = ()) -> None:
         before = {id: account.sequence for id, account in self._oracle.accounts.items()}
@@ -71,12 +87,22 @@ class Play:
         assert {id for row in told for id in row["account_ids"]} >= moved
 
     async def _change(self, account: UUID, state: str, overdraft_limit: int) -> None:
-        self._oracle.accounts[account].state = state
-        self._oracle.accounts[account].overdraft_limit = overdraft_limit
+        known = self._oracle.accounts[account]
+        known.state, known.overdraft_limit, known.resumes_at = state, overdraft_limit, None
         async with self._pool.connection() as conn:
             await conn.execute(
-                "UPDATE account SET state = $2, overdraft_limit = $3 WHERE id = $1", account, state, overdraft_limit
+                "UPDATE account SET state = $2, overdraft_limit = $3, resumes_at = NULL WHERE id = $1",
+                *(account, state, overdraft_limit),
             )
+
+    async def _limit(self, account: UUID, name: str, *, day: int, month: int) -> None:
+        self._oracle.limit(account, name, day=day, month=month)
+        async with self._pool.transaction() as conn:
+            await set_actor_limits(conn, account, name, day_limit=day, month_limit=month)
+
+    async def _resume(self, account: UUID, actor: str | None) -> None:
+        self._oracle.resume(account, actor, by="staff:eve")
+        await limits.resume(self._pool, self._clock, account, actor=actor, by="staff:eve")
 
 
 async def _keep_refusals(conn: Connection, results: Sequence[Result]) -> None:
@@ -95,4 +121,6 @@ async def _keep_refusals(conn: Connection, results: Sequence[Result]) -> None:
 
 async def empty(owner: Connection) -> None:
     """Empty the ledger's database, which its own role cannot."""
-    await owner.execute("TRUNCATE account, lot, hold, charge, batch, entry, rejected_usage, balance_change, outbox")
+    await owner.execute(
+        "TRUNCATE account, actor, lot, hold, charge, batch, entry, rejected_usage, balance_change, outbox"
+    )

@@ -17,6 +17,8 @@ from libs.contracts import ids
 from libs.contracts.events.payments_v1 import LotKind
 from libs.contracts.http.credits_v1 import TransactionType
 from services.credits.domain import postings
+from services.credits.domain.books import Rules
+from services.credits.domain.limits import Limits
 from services.credits.domain.postings import Cause, Posting, key_of
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -78,11 +80,21 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Resume:
+    """Staff let an account go on, or one who spends of it."""
+
+    account: int
+    actor: str | None
+
+
+@dataclass(frozen=True)
 class Settle:
     """The job comes round."""
 
 
-Step = Batch | Travel | Change | Settle
+Step = Batch | Travel | Change | Resume | Settle
+ADA, BOB = "user:ada", "key:bob"
+ACTORS = (None, ADA, BOB)
 
 HOURS = st.sampled_from([1, 2, 3, 24, 0, -1])
 WISHES = st.builds(
@@ -107,9 +119,26 @@ STEPS = st.one_of(
         state=st.sampled_from(["open", "open", "open", "frozen", "closed", "stopped"]),
         overdraft_limit=st.sampled_from([1, 5, 20]),
     ),
+    st.builds(Resume, account=st.integers(0, ACCOUNTS - 2), actor=st.sampled_from(ACTORS)),
     st.just(Settle()),
 )
 SCRIPTS = st.lists(STEPS, min_size=6, max_size=16)
+LIMITS = st.builds(
+    Limits,
+    per_transaction=st.sampled_from([None, 8]),
+    transactions_per_day=st.sampled_from([None, 2]),
+    usage_counts=st.booleans(),
+    account_per_hour=st.sampled_from([None, 6, 12]),
+    actor_per_hour=st.sampled_from([None, 4, 8]),
+    resume_after=st.sampled_from([None, timedelta(hours=2)]),
+)
+RULES = st.builds(
+    Rules,
+    fifo=st.booleans(),
+    capture_above_hold=st.booleans(),
+    low_below=st.sampled_from([0, 5]),
+    limits=st.one_of(st.just(Limits()), LIMITS),
+)
 
 
 class StoppedClock(Clock):
@@ -154,6 +183,7 @@ class Scribe:
             "fingerprint": key_of(str(wish.amount)),
             "amount": wish.amount,
             "cause": Cause(type, None, None, f"{wish.verb} {wish.which}"),
+            "actor": ACTORS[(wish.which + wish.amount) % len(ACTORS)],
         }
 
     def _usage(self, wish: Wish) -> Posting:

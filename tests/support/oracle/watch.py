@@ -1,0 +1,151 @@
+"""The limits, as a watchman would keep them: who spent how much in which hour, on which day, in which month."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from services.credits.domain.limits import Limits
+from services.credits.domain.postings import Posting, Usage
+from tests.support.oracle.paper import Held, Paper
+
+HOUR, DAY, MONTH = "%Y-%m-%d %H", "%Y-%m-%d", "%Y-%m"
+Who = tuple[UUID, str | None]
+"""An account, or one who spends of it."""
+
+
+@dataclass
+class Spender:
+    """One who spends of an account: his own limits, and whether he is stopped."""
+
+    day_limit: int | None = None
+    month_limit: int | None = None
+    stopped: bool = False
+    resumes_at: datetime | None = None
+
+
+class Watch(Paper):
+    """Books beside which a watchman sits, who is asked before credits are spent, and told when a hold frees some."""
+
+    def __init__(self, *, fifo: bool, limits: Limits, low_below: int) -> None:
+        super().__init__(fifo=fifo)
+        self.limits = limits
+        self.low_below = low_below
+        self.spenders: dict[Who, Spender] = {}
+        self._spent: Counter[tuple[Who, str, str]] = Counter()
+        self._transactions: Counter[tuple[UUID, str]] = Counter()
+
+    def limit(self, id: UUID, name: str, *, day: int, month: int) -> None:
+        """Say what one may spend of an account in a day, and in a month."""
+        self.spenders[id, name] = Spender(day, month)
+
+    def beyond_limits(self, posting: Posting) -> str | None:
+        """Tell which limit a spend would pass, and stop who runs away. What passes none is counted."""
+        transaction = self.limits.usage_counts or not isinstance(posting, Usage)
+        refusal = (
+            (self._of_a_transaction(posting) if transaction else None)
+            or self._of_the_spender(posting)
+            or self._of_the_account(posting)
+        )
+        if refusal is None:
+            self.count(posting.account, posting.actor, posting.amount, at=self.at)
+            self._transactions[posting.account, f"{self.at:{DAY}}"] += transaction
+        return refusal
+
+    def count(self, id: UUID, actor: str | None, amount: int, *, at: datetime) -> None:
+        """Note that this much was spent, or less than nothing: given back to when it was noted, as far as it is."""
+        for who in [(id, None), (id, actor)] if self._knows(id, actor) else [(id, None)]:
+            for period in (HOUR, DAY, MONTH):
+                noted = who, period, f"{at:{period}}"
+                self._spent[noted] = max(self._spent[noted] + amount, 0)
+
+    def free(self, hold: Held, state: str) -> int:
+        """Count what it reserved no more, from when it was placed on."""
+        self.count(hold.account, hold.actor, -sum(hold.left.values()), at=hold.placed_at)
+        return super().free(hold, state)
+
+    def settle_what_is_due(self, id: UUID) -> None:
+        """Let an account go on whose stop is over, before all else."""
+        resumes_at = self.accounts[id].resumes_at
+        if resumes_at is not None and resumes_at <= self.at:
+            self._go_on(id, None, by=None)
+        super().settle_what_is_due(id)
+
+    def resume(self, id: UUID, actor: str | None, *, by: str) -> None:
+        """Have staff let an account go on, or one who spends of it: his hour begins anew."""
+        stopped = self.accounts[id].state == "stopped" if actor is None else self._spender(id, actor).stopped
+        if stopped:
+            self._go_on(id, actor, by=by)
+            for noted in [noted for noted in self._spent if noted[:2] == ((id, actor), HOUR)]:
+                del self._spent[noted]
+
+    def notice_low(self, ids: Iterable[UUID]) -> None:
+        """Tell of accounts that crossed the threshold, but not that one begins below it."""
+        for id in ids:
+            account, available = self.accounts[id], self.available(id)
+            before, low = account.low, available < self.low_below
+            if before is None and low:
+                continue
+            account.low = low
+            if before is not None and before != low:
+                self.tell("scrip.balance.low.v1", id, "dropped" if low else "recovered", available, self.low_below)
+
+    def _of_a_transaction(self, posting: Posting) -> str | None:
+        most, often = self.limits.per_transaction, self.limits.transactions_per_day
+        if most is not None and posting.amount > most:
+            return "above_transaction_limit"
+        if often is not None and self._transactions[posting.account, f"{self.at:{DAY}}"] >= often:
+            return "too_many_transactions"
+        return None
+
+    def _of_the_spender(self, posting: Posting) -> str | None:
+        id, name, amount = posting.account, posting.actor, posting.amount
+        if name is None or not self._knows(id, name):
+            return None
+        spender = self._spender(id, name)
+        if spender.stopped and (spender.resumes_at is None or spender.resumes_at > self.at):
+            return "stopped"
+        if spender.stopped:
+            self._go_on(id, name, by=None)
+        for period, limit in ((DAY, spender.day_limit), (MONTH, spender.month_limit)):
+            if limit is not None and self._spent[(id, name), period, f"{self.at:{period}}"] + amount > limit:
+                return "above_own_limit"
+        if not self._runs_away(id, name, amount, self.limits.actor_per_hour):
+            return None
+        spender.stopped, spender.resumes_at = True, self._until()
+        return "runaway"
+
+    def _of_the_account(self, posting: Posting) -> str | None:
+        if not self._runs_away(posting.account, None, posting.amount, self.limits.account_per_hour):
+            return None
+        account = self.accounts[posting.account]
+        account.state, account.resumes_at = "stopped", self._until()
+        return "runaway"
+
+    def _runs_away(self, id: UUID, actor: str | None, amount: int, limit: int | None) -> bool:
+        """Tell whether a spend passes what may be spent within an hour, the last one counted evenly; if so, tell all."""
+        before = self._spent[(id, actor), HOUR, f"{self.at - timedelta(hours=1):{HOUR}}"]
+        spent = self._spent[(id, actor), HOUR, f"{self.at:{HOUR}}"] + before * (60 - self.at.minute) // 60
+        if limit is None or spent + amount <= limit:
+            return False
+        self.tell("scrip.runaway.stopped.v1", id, actor, spent, limit, amount, self._until())
+        return True
+
+    def _go_on(self, id: UUID, actor: str | None, *, by: str | None) -> None:
+        if actor is None:
+            self.accounts[id].state, self.accounts[id].resumes_at = "open", None
+        else:
+            spender = self._spender(id, actor)
+            spender.stopped, spender.resumes_at = False, None
+        self.tell("scrip.runaway.resumed.v1", id, actor, by)
+
+    def _until(self) -> datetime | None:
+        return self.at + self.limits.resume_after if self.limits.resume_after else None
+
+    def _knows(self, id: UUID, actor: str | None) -> bool:
+        """Tell whether one is watched: if all are, or he has limits of his own."""
+        return actor is not None and (self.limits.actor_per_hour is not None or (id, actor) in self.spenders)
+
+    def _spender(self, id: UUID, name: str) -> Spender:
+        return self.spenders.setdefault((id, name), Spender())
