@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from libs.contracts.credits import LARGEST
 from libs.contracts.events import HoldExpired
 from services.credits.domain import funding, holding, spending
 from services.credits.domain.accounts import Account, HeldCredits, Lot
@@ -26,19 +27,20 @@ from services.credits.domain.postings import (
     key_of,
 )
 
-_RULES: dict[type[Posting], Callable[[Books, Account, Any], Result]] = {
-    Spend: spending.spend,
-    Usage: spending.spend,
-    Charge: spending.charge,
-    ChargeRefund: spending.refund_charge,
-    Transfer: spending.transfer,
-    Hold: holding.hold,
-    Capture: holding.capture,
-    Release: holding.release,
-    Extend: holding.extend,
-    Grant: funding.grant,
-    TakeBack: funding.take_back,
+_RULES: dict[type[Posting], tuple[Callable[[Books, Account, Any], Result], int]] = {
+    Spend: (spending.spend, 0),
+    Usage: (spending.spend, 0),
+    Charge: (spending.charge, 0),
+    ChargeRefund: (spending.refund_charge, 0),
+    Transfer: (spending.transfer, 1),
+    Hold: (holding.hold, 1),
+    Capture: (holding.capture, 1),
+    Release: (holding.release, 0),
+    Extend: (holding.extend, 0),
+    Grant: (funding.grant, 1),
+    TakeBack: (funding.take_back, 0),
 }
+"""Each with the least amount that it may be about: usage may cost nothing, but nothing cannot be held or given."""
 
 
 def decide(books: Books, posting: Posting) -> Result:
@@ -51,9 +53,7 @@ def decide(books: Books, posting: Posting) -> Result:
             return Result(posting, "duplicate_rejected")
         refused.add(posting.fingerprint)
         return Result(posting, "conflict")
-    account = books.accounts.get(posting.account)
-    rule = _RULES[type(posting)]
-    result = rule(books, account, posting) if account is not None else Result(posting, "unknown_account")
+    result = _decide_anew(books, posting)
     if result.outcome == "accepted":
         if books.repeats:
             books.remember(posting, result)
@@ -62,6 +62,16 @@ def decide(books: Books, posting: Posting) -> Result:
     elif isinstance(posting, Usage):
         books.refused_usage.setdefault(posting.key, set()).add(posting.fingerprint)
     return result
+
+
+def _decide_anew(books: Books, posting: Posting) -> Result:
+    account = books.accounts.get(posting.account)
+    if account is None:
+        return Result(posting, "unknown_account")
+    rule, least = _RULES[type(posting)]
+    if not least <= posting.amount <= LARGEST:
+        return books.refused(account, posting, "invalid")
+    return rule(books, account, posting)
 
 
 def settle_what_is_due(books: Books) -> list[Result]:

@@ -31,6 +31,7 @@ Outcome = Literal[
     "conflict",
     "unchanged",
     "unknown_account",
+    "invalid",
     "not_open",
     "in_debt",
     "insufficient",
@@ -176,6 +177,7 @@ class Result(msgspec.Struct, eq=False, gc=False):
 
 REFUSALS: dict[Outcome, tuple[ErrorCode, str]] = {
     "unknown_account": (codes.UNKNOWN_ACCOUNT, "No ledger account has this id."),
+    "invalid": (codes.INVALID_REQUEST, "There is no such amount, or it cannot go there."),
     "not_open": (codes.ACCOUNT_NOT_OPEN, "The account is frozen or closed."),
     "in_debt": (codes.INSUFFICIENT_CREDITS, "The account is in debt; new credits repay that first."),
     "insufficient": (codes.INSUFFICIENT_CREDITS, "The account's available credits do not cover this."),

@@ -136,6 +136,8 @@ def transfer(books: Books, account: Account, posting: Transfer) -> Result:
     other = books.accounts.get(posting.to)
     if other is None:
         return books.refused(account, posting, "unknown_account")
+    if other is account:
+        return books.refused(account, posting, "invalid")
     reason = why_not(account, posting.amount, account.available)
     if reason is None and other.state not in ("open", "stopped"):
         reason = "not_open"

@@ -94,8 +94,9 @@ def _refuse_what_cannot_be(results: Sequence[Result]) -> None:
     for result in results:
         if result.outcome == "no_lot":
             raise LotMissingError(f"no lot was granted for {result.posting.cause.reference_id}")
-        if result.outcome == "conflict":
-            raise ReferenceReusedError(f"{result.posting.cause.reference_id} came again with other content")
+        if result.outcome in ("conflict", "invalid"):
+            reference = result.posting.cause.reference_id
+            raise ReferenceReusedError(f"{reference} came again with other content, or with one that cannot be")
 
 
 def _tell(result: Result, at: datetime) -> list[Event]:

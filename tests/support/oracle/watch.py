@@ -124,7 +124,7 @@ class Watch(Paper):
         return "runaway"
 
     def _runs_away(self, id: UUID, actor: str | None, amount: int, limit: int | None) -> bool:
-        """Tell whether a spend passes what may be spent within an hour, the last one counted evenly; if so, tell all."""
+        """Tell whether a spend passes what may be spent within an hour, the last counted evenly; if so, tell all."""
         before = self._spent[(id, actor), HOUR, f"{self.at - timedelta(hours=1):{HOUR}}"]
         spent = self._spent[(id, actor), HOUR, f"{self.at:{HOUR}}"] + before * (60 - self.at.minute) // 60
         if limit is None or spent + amount <= limit:
