@@ -1,5 +1,6 @@
 import asyncio
 import functools
+import gc
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
@@ -25,6 +26,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
             item.obj = _in_time(item.obj)
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage as seldom as the services do: there is much in memory by now, and it stays."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def _in_time(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
