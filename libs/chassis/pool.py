@@ -54,8 +54,9 @@ TRANSIENT = (
 class Pool:
     """A pool of connections whose transactions tell, once committed, those who wait for news."""
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", *, patience_seconds: float = _PATIENCE_SECONDS) -> None:
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", disturbed: set[int], *, patience_seconds: float) -> None:
         self._pool = pool
+        self._disturbed = disturbed
         self._patience = patience_seconds
         self._committed: list[Callable[[], None]] = []
 
@@ -78,11 +79,13 @@ class Pool:
         Raises TimeoutError if none is free for some seconds, ConnectionLostError if it breaks.
         """
         async with self._pool.acquire(timeout=self._patience) as conn:
+            process = conn.get_server_pid()
             try:
                 yield conn
-            except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+            except BaseException as error:
+                self._disturbed.add(process)
                 # Our mistakes go by these names too, but not over a connection that is closed.
-                if _is_lost(conn):
+                if isinstance(error, (asyncpg.InterfaceError, asyncpg.InternalClientError)) and _is_lost(conn):
                     raise ConnectionLostError(str(error)) from error
                 raise
 
@@ -113,15 +116,25 @@ def _is_lost(conn: Connection) -> bool:
 async def open_pool(url: str, *, size: int, name: str, patience_seconds: float = _PATIENCE_SECONDS) -> Pool:
     """Connect to the database; `name` is how its administrator sees us. JSON columns read and write Python values."""
     fast_arrays.apply()
+    disturbed: set[int] = set()
+
+    async def reset(conn: Connection) -> None:
+        """Reset a connection that was left by an error: it may have broken in mid-statement. Others are as they were."""
+        process = conn.get_server_pid()
+        if process in disturbed:
+            disturbed.remove(process)
+            await conn.execute(conn.get_reset_query())
+
     pool = await asyncpg.create_pool(
         url,
         min_size=min(2, size),
         max_size=size,
         init=set_up,
+        reset=reset,
         command_timeout=60,
         server_settings={"application_name": name, **_SERVER_SETTINGS},
     )
-    return Pool(pool, patience_seconds=patience_seconds)
+    return Pool(pool, disturbed, patience_seconds=patience_seconds)
 
 
 async def set_up(conn: Connection) -> None:
