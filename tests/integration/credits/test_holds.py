@@ -137,6 +137,7 @@ async def test_a_hold_that_nobody_settles_frees_itself(credits: Credits, api: Ap
     assert await state_of(api, account, hold) == "expired"
     assert problem(await api.post(f"/holds/{hold}/capture", {"amount": "1"}, account=account)) == (409, "PAY037")
     assert problem(await api.post(f"/holds/{hold}/extend", {"expires_in": 60}, account=account)) == (409, "PAY037")
+    assert problem(await api.post(f"/holds/{hold}/release", account=account)) == (409, "PAY037")
     assert await credits.available(account) == 10_000_000
 
 
