@@ -25,6 +25,8 @@ from services.credits.settings import Settings
 SERVICE = Path(__file__).parents[3] / "services" / "credits"
 SCHEMA = migrations.read("chassis", migrations.PLUMBING) + migrations.read("credits", SERVICE / "migrations")
 CALLER = "key:key_tests"
+GATEWAYS_KEY = "gateway.json"
+"""In the folder of a running API: the key by which it is asked."""
 
 
 @dataclass
@@ -92,6 +94,7 @@ async def serving(
     """Run the API."""
     keys, key, port = folder / "services.json", new_key("gateway"), free_ports(1)[0]
     keys.write_text(json.dumps({"keys": [key.as_dict(private=False)]}))
+    (folder / GATEWAYS_KEY).write_text(json.dumps(key.as_dict(private=True)))
     (folder / "catalogue.yaml").write_text(catalogue.model_dump_json())
     given: dict[str, Any] = {
         "database_url": database.app_url,
