@@ -125,18 +125,23 @@ class Writer:
                 request.tell(outcome)
 
     async def _write(self, batch: Sequence[Request]) -> list[Answer | Exception]:
+        """Apply a batch and keep its answers. One request alone is hardly ever a repeated one: it is looked up if so."""
+        look_up = len(batch) > 1
         while True:
             try:
                 async with self._pool.transaction() as conn:
-                    outcomes = await self._write_in(conn, batch)
+                    known = await idempotency.given(conn, [request.key for request in batch]) if look_up else {}
+                    outcomes = await self._write_in(conn, batch, known)
                     failpoints.reach("credits.write.before_commit")
             except _TwinWasFasterError:
+                look_up = True
                 continue
             failpoints.reach("credits.write.after_commit")
             return outcomes
 
-    async def _write_in(self, conn: Connection, batch: Sequence[Request]) -> list[Answer | Exception]:
-        known = await idempotency.given(conn, [request.key for request in batch])
+    async def _write_in(
+        self, conn: Connection, batch: Sequence[Request], known: dict[tuple[str, str], Given]
+    ) -> list[Answer | Exception]:
         fresh: dict[tuple[str, str], Request] = {}
         for request in batch:
             if request.key.name not in known:
@@ -150,7 +155,7 @@ class Writer:
 
 
 class _TwinWasFasterError(Exception):
-    """Another process has just answered under one of our keys: ours must not happen, and is looked up instead."""
+    """One of our keys was answered before: this must not happen again, and is looked up instead."""
 
 
 def _answers(fresh: Iterable[Request], results: Sequence[Result], at: datetime) -> Iterator[tuple[Key, Answer]]:
