@@ -2,6 +2,7 @@
 
 from asyncio import Event as Signal
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import count
 from typing import Any, ClassVar, Self
 from uuid import uuid4
@@ -38,6 +39,7 @@ def own_topic(*, partitions: int = 3) -> Topic:
     return Topic(f"test.{next(_numbers)}.{uuid4().hex[:8]}", key="whatever", partitions=partitions)
 
 
+@cache
 def about(topic: Topic) -> type[Numbered]:
     """Make the event's class for a topic."""
     return type("Numbered", (Numbered,), {"topic": topic, "__module__": __name__})
