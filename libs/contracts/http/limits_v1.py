@@ -29,6 +29,24 @@ class AccountLimits(Answer):
     """The account's sequence."""
 
 
+class StateChange(Answer):
+    """What somebody made of an account."""
+
+    state: AccountState
+    """What it was from then on."""
+    by: str
+    """Who did, such as `staff:ada`."""
+    reason: str
+    """Why, in his words."""
+    at: AwareDatetime
+
+
+class StateChanges(Answer):
+    """Who changed an account's state and why, the last change first."""
+
+    data: list[StateChange]
+
+
 class StateOrder(Request):
     """Why an account's state is to change."""
 

@@ -5,7 +5,7 @@ from fastapi import APIRouter, Depends
 from libs.chassis.clock import Clock
 from libs.chassis.internal_api import Caller, calling_service
 from libs.chassis.pool import Pool
-from libs.contracts.http.limits_v1 import AccountLimits, ClosingOrder, StateOrder
+from libs.contracts.http.limits_v1 import AccountLimits, ClosingOrder, StateChanges, StateOrder
 from services.credits.api.paths import Account
 from services.credits.operations import states
 from services.credits.operations.ledger import Ledger
@@ -29,5 +29,10 @@ def routes(pool: Pool, ledger: Ledger, clock: Clock) -> APIRouter:
     async def close(account: Account, order: ClosingOrder, caller: Caller) -> AccountLimits:
         """Close an account for good: it must be empty, or it is forced. Again changes nothing."""
         return await states.close(pool, ledger, clock, account, by=caller, reason=order.reason, force=order.force)
+
+    @router.get("/state-changes", operation_id="listStateChanges")
+    async def changes(account: Account) -> StateChanges:
+        """Tell who froze the account, let it go on or closed it, and why, the last change first."""
+        return await states.changes(pool, account)
 
     return router

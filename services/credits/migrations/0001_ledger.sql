@@ -54,6 +54,19 @@ CREATE TABLE account (
 CREATE INDEX account_due ON account (next_due) WHERE next_due IS NOT NULL;
 GRANT SELECT, INSERT, UPDATE ON account TO app_role;
 
+-- Who froze an account, let it go on or closed it, when, and why. Only ever added to.
+CREATE TABLE state_change (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    account_id uuid NOT NULL,
+    state text NOT NULL,
+    changed_by text NOT NULL,
+    reason text NOT NULL,
+    at timestamptz NOT NULL,
+    CONSTRAINT state_is_known CHECK (state IN ('open', 'frozen', 'closed'))
+);
+CREATE INDEX state_change_of_account ON state_change (account_id, id);
+GRANT SELECT, INSERT ON state_change TO app_role;
+
 CREATE TABLE lot (
     id uuid PRIMARY KEY,
     account_id uuid NOT NULL,

@@ -159,6 +159,28 @@ async def change_state(
     return None if row is None else (row[0], row[1])
 
 
+async def note_state_change(conn: Connection, account: UUID, *, state: str, by: str, reason: str, at: datetime) -> None:
+    """Keep who changed an account's state, and why."""
+    await conn.execute(
+        "INSERT INTO state_change (account_id, state, changed_by, reason, at) VALUES ($1, $2, $3, $4, $5)",
+        account,
+        state,
+        by,
+        reason,
+        at,
+    )
+
+
+async def state_changes(conn: Connection, account: UUID, *, limit: int) -> list[Record]:
+    """Read the last changes of an account's state, the last first: state, by, reason, at."""
+    return await conn.fetch(
+        """SELECT state, changed_by AS by, reason, at FROM state_change
+            WHERE account_id = $1 ORDER BY id DESC LIMIT $2""",
+        account,
+        limit,
+    )
+
+
 async def forget_spending(conn: Connection, account: UUID) -> None:
     """Begin an account's hour anew."""
     await conn.execute("UPDATE account SET hour_spent = 0, hour_before_spent = 0 WHERE id = $1", account)

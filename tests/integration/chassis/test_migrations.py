@@ -224,6 +224,7 @@ ONLY_ADDED_TO = [
     ("credits", "block"),
     ("credits", "entry"),
     ("credits", "rejected_usage"),
+    ("credits", "state_change"),
     ("gateway", "stripe_event"),
     ("payments", "failed_attempt"),
     ("payments", "quarantine"),

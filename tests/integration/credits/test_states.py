@@ -62,6 +62,20 @@ async def test_to_freeze_again_changes_nothing_and_is_told_once(credits: Credits
     assert len(await told_of(credits.pool, AccountUnfrozen)) == 1
 
 
+async def test_who_changed_an_accounts_state_and_why_is_kept_and_shown(credits: Credits, api: Api) -> None:
+    account = await credits.open()
+    for verb, reason in (("freeze", "A dispute"), ("freeze", "Again"), ("unfreeze", "Settled"), ("close", "Gone")):
+        await change(api, account, verb, reason=reason, **({"force": True} if verb == "close" else {}))
+    told = (await api.get(f"/accounts/{ids.show('account', account)}/state-changes")).json()["data"]
+    assert [(one["state"], one["by"], one["reason"]) for one in told] == [
+        ("closed", EVE, "Gone"),
+        ("open", EVE, "Settled"),
+        ("frozen", EVE, "A dispute"),
+    ]
+    missing = await api.get(f"/accounts/{ids.show('account', ids.new_id())}/state-changes")
+    assert problem(missing) == (404, "PAY028")
+
+
 async def test_an_account_with_something_in_it_is_closed_only_if_forced(credits: Credits, api: Api) -> None:
     account = await credits.open()
     assert problem(await change(api, account, "close")) == (409, "PAY033")
