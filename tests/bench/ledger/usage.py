@@ -77,6 +77,7 @@ def _event(subject: str, *, produced: datetime | None = None) -> bytes:
         "source": "/bench",
         "type": METER,
         "subject": subject,
+        "time": datetime.now(UTC).isoformat(),
         "datacontenttype": "application/json",
         "data": {"quantity": 1, "properties": {"tier": "standard"}},
     }
