@@ -142,8 +142,8 @@ async def _tune(servers: Infrastructure) -> None:
 
 
 _OPEN = """
-INSERT INTO account (id, available, sequence, purchased, opened_at, changed_at)
-SELECT gen_random_uuid(), 1000020000000, 3, 1000020000000, now(), now() FROM generate_series(1, $1::int)"""
+INSERT INTO account (id, available, sequence, purchased, low, opened_at, changed_at)
+SELECT gen_random_uuid(), 1000020000000, 3, 1000020000000, false, now(), now() FROM generate_series(1, $1::int)"""
 
 _GRANT = """
 WITH lots AS (
