@@ -60,10 +60,10 @@ async def an_account(ledger: Cell, credits: int) -> UUID:
     return account
 
 
-def few_lots(rng: random.Random, accounts: int) -> list[Grant]:
-    """Give accounts three lots each, which will not do for all that they will use."""
+def few_lots(rng: random.Random, *, accounts: int, most: int) -> list[Grant]:
+    """Give accounts three lots each, of so many credits at most: they will not do for all that is used."""
     return [
-        granting(account, rng.randint(5, 25) * MICRO, kind=kind)
+        granting(account, rng.randint(1, most) * MICRO, kind=kind)
         for account in [ids.new_id() for _ in range(accounts)]
         for kind in ("purchased", "promotional", "membership")
     ]
@@ -276,7 +276,7 @@ async def test_a_broker_that_lost_everything_in_mid_stream_is_told_again_and_the
     ledger: Cell,
 ) -> None:
     rng = random.Random(5)
-    grants, grants_after = few_lots(rng, accounts=10), few_lots(rng, accounts=10)
+    grants, grants_after = [few_lots(rng, accounts=10, most=50) for _ in range(2)]
     events, events_after = [list(islice(usage_of(rng, lots), 800)) for lots in (grants, grants_after)]
     await ledger.grant(*grants, *grants_after)
     async with ledger.connection() as conn:
@@ -311,7 +311,7 @@ async def some_told(conn: Connection) -> bool:
 
 async def test_workers_killed_fifty_times_in_mid_stream_leave_the_books_that_the_oracle_keeps(ledger: Cell) -> None:
     rng = random.Random(4)
-    grants = few_lots(rng, accounts=30)
+    grants = few_lots(rng, accounts=30, most=120)
     stream = usage_of(rng, grants)
     await ledger.grant(*grants)
     async with ledger.connection() as conn, ledger.reporting() as report, ledger.respawning(WORKERS) as supervisor:
@@ -322,6 +322,8 @@ async def test_workers_killed_fifty_times_in_mid_stream_leave_the_books_that_the
             kill_the_oldest(supervisor)
         await ledger.until_consumed()
     oracle = replayed(grants, of(grants, await ledger.records(USAGE_EVENTS)))
+    assert oracle.burnt
+    assert oracle.refused
     async with ledger.connection() as conn:
         await assert_same_books(conn, oracle)
 
