@@ -71,12 +71,9 @@ async def test_openmeters_path_takes_the_same_events(gateway: Gateway, infrastru
     assert found.traceparent == event["traceparent"]
 
 
-async def test_one_bad_event_keeps_the_whole_batch_out_and_is_named(
-    gateway: Gateway, infrastructure: Infrastructure
-) -> None:
-    user, other = await gateway.sign_up(), await gateway.sign_up()
-    key = await user.make_key("usage:write")
-    bad: list[Any] = [
+def unusable(user: User, other: User) -> list[Any]:
+    """Make what cannot be taken of a user's key."""
+    return [
         used(user, specversion="0.3"),
         used(user, id=""),
         used(user, id="a\u0000b"),
@@ -102,6 +99,14 @@ async def test_one_bad_event_keeps_the_whole_batch_out_and_is_named(
         "an event",
         None,
     ]
+
+
+async def test_one_bad_event_keeps_the_whole_batch_out_and_is_named(
+    gateway: Gateway, infrastructure: Infrastructure
+) -> None:
+    user, other = await gateway.sign_up(), await gateway.sign_up()
+    key = await user.make_key("usage:write")
+    bad = unusable(user, other)
     good = [used(user), *bad, used(user)]
     answer = await report(gateway, key, good, form=BATCH)
     assert (answer.status_code, answer.json()["code"]) == (422, "PAY029")
