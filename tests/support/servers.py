@@ -19,7 +19,7 @@ from deploy.embedded.settings import Settings
 IMAGES = {"postgres": "postgres:18", "kafka": "confluentinc/cp-kafka:8.1.0", "redis": "valkey/valkey:9"}
 
 MEMORY = Path("/dev/shm")
-ROOM_BYTES = 4 << 30
+ROOM_BYTES = 2 << 30
 
 
 def _given() -> dict[str, str]:
