@@ -119,11 +119,11 @@ async def open_pool(url: str, *, size: int, name: str, patience_seconds: float =
     disturbed: set[int] = set()
 
     async def reset(conn: Connection) -> None:
-        """Reset a connection that was left by an error: it may have broken in mid-statement. Others are as they were."""
+        """Reset a connection that an error has left: it may have broken in mid-statement. Others are as they were."""
         process = conn.get_server_pid()
         if process in disturbed:
             disturbed.remove(process)
-            await conn.execute(conn.get_reset_query())
+            await conn.reset()
 
     pool = await asyncpg.create_pool(
         url,

@@ -125,7 +125,7 @@ class Writer:
                 request.tell(outcome)
 
     async def _write(self, batch: Sequence[Request]) -> list[Answer | Exception]:
-        """Apply a batch and keep its answers. One request alone is hardly ever a repeated one: it is looked up if so."""
+        """Apply a batch and keep its answers. One request alone is hardly ever repeated: it is looked up if it is."""
         look_up = len(batch) > 1
         while True:
             try:
