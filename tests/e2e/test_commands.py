@@ -47,15 +47,16 @@ def left_behind(folder: Path) -> list[str]:
     found = []
     for process in psutil.process_iter():
         try:
+            words = process.cmdline()
             told = [
-                *process.cmdline(),
+                *words,
                 process.environ().get("SCRIP_DATA", ""),
                 process.environ().get("SCRIP_CATALOGUE", ""),
             ]
         except psutil.Error:
             continue
         if any(str(folder) in word for word in told) and process.pid != os.getpid():
-            found.append(" ".join(process.cmdline()))
+            found.append(" ".join(words))
     return found
 
 
