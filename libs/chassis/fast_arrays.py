@@ -6,8 +6,8 @@ into Python (0.31). We ask by concrete ones, in C. Applied once, when a pool is 
 
 from asyncpg.protocol import protocol
 
-CONTAINERS: tuple[type, ...] = (list, tuple, set, frozenset, type({}.keys()), type({}.values()))
-"""What may be given for an array."""
+CONTAINERS = (list, tuple)
+"""What may be given for an array; each one more would cost as much again."""
 
 
 def apply() -> None:

@@ -24,26 +24,20 @@ async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
     catalogue = Catalogue.of(yaml.safe_load(settings.catalogue.read_text()))
     pool, clock = foundation.pool, foundation.clock
     ledger = Ledger(clock, Rules.of(catalogue))
-    usage = consumers.UsageConsumer(
-        settings.kafka,
-        pool=pool,
-        ledger=ledger,
-        book=catalogue.price_book,
-        clock=clock,
-        batch=settings.usage_batch,
-        session_ms=settings.kafka_session_timeout_ms,
-    )
+    usage = [_usage_consumer(settings, foundation, ledger, catalogue) for _ in range(settings.usage_consumers)]
     writer = Writer(pool, ledger, clock)
     work: list[Part] = []
     if foundation.works:
         consumers.subscribe(foundation.consumers, pool, ledger)
-        foundation.topics.on_new_cluster(usage.begin_anew)
-        redriving = housekeeping.redrive(pool, clock, consumers.USAGE_CONSUMER, usage.redrive)
+        for consumer in usage:
+            foundation.topics.on_new_cluster(consumer.begin_anew)
+        redriving = housekeeping.redrive(pool, clock, consumers.USAGE_CONSUMER, usage[0].redrive)
         sealer = Sealer(pool, clock, HeadFile(settings.audit_folder) if settings.audit_folder else None)
         warning_days = catalogue.policies.expiry_warning_days
         timed = jobs.jobs(pool, ledger, foundation.producer, clock, sealer, warning_days=warning_days)
-        work = [usage, redriving, *timed]
-    app = foundation.app(largest_body=_LARGEST_BODY, checks={"usage": usage.ready} if foundation.works else {})
+        work = [*usage, redriving, *timed]
+    checks = {f"usage_{number}": consumer.ready for number, consumer in enumerate(usage)} if foundation.works else {}
+    app = foundation.app(largest_body=_LARGEST_BODY, checks=checks)
     if foundation.serves:
         foundation.serve_internally(
             app,
@@ -58,3 +52,17 @@ async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
             activities.routes(pool, ledger, catalogue, clock),
         )
     return foundation.parts(app, clients=[writer], jobs=work)
+
+
+def _usage_consumer(
+    settings: Settings, foundation: Foundation, ledger: Ledger, catalogue: Catalogue
+) -> consumers.UsageConsumer:
+    return consumers.UsageConsumer(
+        settings.kafka,
+        pool=foundation.pool,
+        ledger=ledger,
+        book=catalogue.price_book,
+        clock=foundation.clock,
+        batch=settings.usage_batch,
+        session_ms=settings.kafka_session_timeout_ms,
+    )

@@ -1,13 +1,13 @@
 """Kafka in: payments through FastStream, usage through aiokafka itself, whose offsets we commit after the effect.
 
-Usage is the hot path: the next poll is decoded while this one is applied, and its partitions are applied in two lanes,
-so that one decides while the database works for the other.
+Usage is the hot path: the next poll is decoded while this batch is applied, and a worker consumes it twice over, so
+that one consumer decides while the database works for the other.
 """
 
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -32,7 +32,6 @@ from services.credits.operations.usage import Rated, rated
 
 USAGE_CONSUMER = "credits.scrip.usage.events.v1"
 _POLL_MS = 200
-_LANES = 2
 _AT_A_STRETCH = 50
 """Events read without looking whether the database has answered."""
 _RETRY_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0)
@@ -56,24 +55,18 @@ def _payment(event: CloudEvent) -> PaymentSucceeded | PaymentRefunded | None:
     return None
 
 
-Lane = list[tuple[ConsumerRecord, Rated]]
-
-
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """A poll, decoded: what can be burnt, what cannot even be read, and where to go on from.
-
-    An account's events share a partition, and a partition's a lane: lanes do not wait for each other's accounts.
-    """
+    """A poll, decoded: what can be burnt, what cannot even be read, and where to go on from."""
 
     generation: int
-    offsets: dict[TopicPartition, int] = field(default_factory=dict)
-    lanes: tuple[Lane, ...] = field(default_factory=lambda: tuple([] for _ in range(_LANES)))
-    malformed: list[tuple[ConsumerRecord, str]] = field(default_factory=list)
+    usages: list[tuple[ConsumerRecord, Rated]]
+    malformed: list[tuple[ConsumerRecord, str]]
+    offsets: dict[TopicPartition, int]
 
 
 class UsageConsumer:
-    """Burns usage from its topic, in batches, one poll at a time; a member of the group of all credits workers."""
+    """Burns usage from its topic, in batches, one at a time; a member of the group of all credits workers."""
 
     def __init__(
         self, servers: str, *, pool: Pool, ledger: Ledger, book: PriceBook, clock: Clock, batch: int, session_ms: int
@@ -148,7 +141,7 @@ class UsageConsumer:
                 polled = await polling
                 if polled.generation != self._drain.generation:
                     await _seek_to_committed(consumer)  # it may hold what is another's now, or lack what is ours
-                    polled = Polled(self._drain.generation)
+                    polled = Polled(self._drain.generation, [], [], {})
                 polling = asyncio.create_task(self._poll(consumer))
                 async with self._drain.lock:
                     if polled.offsets:
@@ -163,15 +156,14 @@ class UsageConsumer:
                 await self._drain.committed()
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> Polled:
-        """Take what has come, read it and rate it, while the database works on the poll before."""
+        """Take what has come, read it and rate it, while the database works on the batch before."""
         generation = self._drain.generation
-        found = await consumer.getmany(timeout_ms=_POLL_MS, max_records=self._batch * _LANES)
-        polled = Polled(generation, {partition: records[-1].offset + 1 for partition, records in found.items()})
+        found = await consumer.getmany(timeout_ms=_POLL_MS, max_records=self._batch)
+        polled = Polled(generation, [], [], {partition: records[-1].offset + 1 for partition, records in found.items()})
         now = self._clock.now()
         for number, record in enumerate(chain.from_iterable(found.values())):
             try:
-                event = rated(self._book, usage_events.read(record.value or b""), now)
-                polled.lanes[record.partition % _LANES].append((record, event))
+                polled.usages.append((record, rated(self._book, usage_events.read(record.value or b""), now)))
             except MalformedEventError as error:
                 polled.malformed.append((record, error.detail))
             if number % _AT_A_STRETCH == 0:
@@ -181,17 +173,12 @@ class UsageConsumer:
     async def _apply(self, polled: Polled) -> None:
         for record, error in polled.malformed:
             await self._bury(record, error)
-        # to the end of each, whatever becomes of another
-        for failed in await asyncio.gather(*map(self._burn_lane, polled.lanes), return_exceptions=True):
-            if failed is not None:
-                raise failed
+        await self._burn(polled.usages)
 
-    async def _burn_lane(self, lane: Lane) -> None:
-        for begin in range(0, len(lane), self._batch):
-            await self._burn(lane[begin : begin + self._batch])
-
-    async def _burn(self, usages: Lane) -> None:
-        """Burn a batch; if one of them spoils it, halve it until the culprit is alone."""
+    async def _burn(self, usages: Sequence[tuple[ConsumerRecord, Rated]]) -> None:
+        """Burn them all; if one of them spoils the batch, halve it until the culprit is alone."""
+        if not usages:
+            return
         try:
             await self._burn_patiently([found for _, found in usages])
         except RETRYABLE:

@@ -8,7 +8,7 @@ import msgspec
 
 from libs.chassis.broker.producer import Message, Producer
 from libs.chassis.clock import Clock
-from libs.chassis.pool import Pool
+from libs.chassis.pool import Connection, Pool
 from libs.contracts import ids
 from libs.contracts.credits import format_credits
 from libs.contracts.events import BalanceChanged
@@ -21,18 +21,25 @@ _CHANGES_A_PASS = 1000
 async def announce_balances(pool: Pool, producer: Producer, clock: Clock) -> int:
     """Tell every balance that changed since the last pass, as it is now; returns how many accounts that was.
 
-    What is told twice, because we died in between, carries the same sequence and harms nobody.
+    One worker at a time. What is told twice, because we died in between, carries the same sequence and harms nobody.
     """
     async with pool.connection() as conn:
-        changes, changed = await announcements.unannounced(conn, _CHANGES_A_PASS)
-        balances = await accounts.balances(conn, changed)
+        if not await announcements.take_the_lead(conn):
+            return 0
+        try:
+            return await _announce(conn, producer, clock.now())
+        finally:
+            await announcements.step_down(conn)
+
+
+async def _announce(conn: Connection, producer: Producer, at: datetime) -> int:
+    changes, changed = await announcements.unannounced(conn, _CHANGES_A_PASS)
     if not changes:
         return 0
-    at = clock.now()
+    balances = await accounts.balances(conn, changed)
     topic = BalanceChanged.topic.name
     await producer.publish((topic, written(balance, at)) for balance in balances)
-    async with pool.connection() as conn:
-        await announcements.forget_changes(conn, changes)
+    await announcements.forget_changes(conn, changes)
     return len(balances)
 
 

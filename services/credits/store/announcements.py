@@ -5,6 +5,18 @@ from uuid import UUID
 
 from libs.chassis.pool import Connection
 
+_LOCK = 0x5C21B004
+
+
+async def take_the_lead(conn: Connection) -> bool:
+    """Be the only one who announces, on this connection; False if another is."""
+    return await conn.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK) is True
+
+
+async def step_down(conn: Connection) -> None:
+    """Let another announce."""
+    await conn.execute("SELECT pg_advisory_unlock($1)", _LOCK)
+
 
 async def unannounced(conn: Connection, limit: int) -> tuple[list[int], list[UUID]]:
     """Read the oldest changes not announced yet: their ids, and the accounts they name, each once."""

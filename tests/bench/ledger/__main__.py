@@ -18,7 +18,7 @@ from tests.bench.ledger.cell import Cell, cell
 
 RUNS = 3
 ACCOUNTS = 10_000
-EVENTS = 200_000
+EVENTS = 400_000
 FLOOR_SECONDS = 3.0
 LOAD_SECONDS = 6
 CONNECTIONS = 64

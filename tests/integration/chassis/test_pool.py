@@ -1,5 +1,4 @@
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -187,11 +186,11 @@ async def test_json_columns_read_and_write_values(database: Database) -> None:
 
 async def test_arrays_are_lists_and_tuples_nested_or_not_and_nothing_else(database: Database, small: Pool) -> None:
     async with small.connection() as conn:
-        for array in ([1, None, 3], (1, None, 3), {1: "", None: "", 3: ""}.keys()):
+        for array in ([1, None, 3], (1, None, 3)):
             assert await conn.fetchval("SELECT $1::bigint[]", array) == [1, None, 3]
         assert await conn.fetchval("SELECT $1::text[]", [["a", "b"], ["c", None]]) == [["a", "b"], ["c", None]]
         with pytest.raises(asyncpg.DataError, match="a sized iterable container expected"):
-            await conn.fetchval("SELECT $1::bigint[]", deque([1]))
+            await conn.fetchval("SELECT $1::bigint[]", {1})
 
 
 async def test_a_transaction_that_hangs_gives_back_what_it_locked(database: Database, small: Pool) -> None:
