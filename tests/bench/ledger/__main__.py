@@ -46,9 +46,9 @@ async def skewed(figures: Figures) -> None:
     async with cell(ACCOUNTS) as made:
         hots, zipfs = [], []
         for _ in range(RUNS):
-            uniform = await usages.burn(made, usages.uniform(made.accounts, EVENTS))
-            hot = await usages.burn(made, [made.accounts[0]] * EVENTS)
-            zipf = await usages.burn(made, usages.zipf(made.accounts, EVENTS))
+            uniform = await usages.burn(made, usages.uniform(made.accounts, EVENTS // 2))
+            hot = await usages.burn(made, [made.accounts[0]] * EVENTS // 2)
+            zipf = await usages.burn(made, usages.zipf(made.accounts, EVENTS // 2))
             _say(
                 figures,
                 f"uniform {uniform.per_second:,.0f}/s, hot {hot.per_second:,.0f}/s, zipf {zipf.per_second:,.0f}/s",
