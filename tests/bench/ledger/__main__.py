@@ -47,7 +47,7 @@ async def skewed(figures: Figures) -> None:
         hots, zipfs = [], []
         for _ in range(RUNS):
             uniform = await usages.burn(made, usages.uniform(made.accounts, EVENTS // 2))
-            hot = await usages.burn(made, [made.accounts[0]] * EVENTS // 2)
+            hot = await usages.burn(made, [made.accounts[0]] * (EVENTS // 2))
             zipf = await usages.burn(made, usages.zipf(made.accounts, EVENTS // 2))
             _say(
                 figures,
