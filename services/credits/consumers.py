@@ -32,6 +32,8 @@ from services.credits.operations.usage import Rated, rated
 
 USAGE_CONSUMER = "credits.scrip.usage.events.v1"
 _POLL_MS = 200
+_FETCHED_BYTES = 256 * 1024
+"""Of each partition at once: about a thousand events."""
 _AT_A_STRETCH = 50
 """Events read without looking whether the database has answered."""
 _RETRY_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0)
@@ -115,6 +117,7 @@ class UsageConsumer:
                 group_id=f"scrip-{USAGE_CONSUMER}",
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
+                max_partition_fetch_bytes=_FETCHED_BYTES,
                 session_timeout_ms=self._session_ms,
                 heartbeat_interval_ms=self._session_ms // 10,
                 rebalance_timeout_ms=60_000,

@@ -81,7 +81,7 @@ class UsageRejected(CreditsEvent):
 
 
 class BalanceChanged(CreditsEvent):
-    """The balance now. State, not fact: coalesced, at most half a second behind; keep the highest sequence."""
+    """The balance now. State, not fact: coalesced, under load up to a second behind; keep the highest sequence."""
 
     type: ClassVar[str] = "scrip.balance.changed.v1"
 

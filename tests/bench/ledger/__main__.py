@@ -35,7 +35,7 @@ async def usage(figures: Figures) -> None:
     _report(figures, "usage", ones, goal=">= 0.25")
     figures.add("floor_per_s", statistics.median(under for under, _ in ones), "rows/s")
     figures.add("usage_cpu_us", statistics.median(burnt.cpu_us for _, burnt in ones), "us")
-    figures.add("worker_rss_growth_mb", max(burnt.grown_mb for _, burnt in ones), "MB", "<= 300")
+    figures.add("worker_rss_growth_mb", max(burnt.grown_mb for _, burnt in ones), "MB", "<= 20")
     ratios = [burnt.per_second / under for under, burnt in twos]
     figures.add("usage_2_workers_per_s", statistics.median(burnt.per_second for _, burnt in twos), "events/s")
     figures.add("usage_2_workers_over_floor2", statistics.median(ratios), "ratio", ">= 0.22")

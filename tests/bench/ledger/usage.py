@@ -126,8 +126,8 @@ async def lag_ms(cell: Cell, *, per_second: int, seconds: int) -> list[float]:
     await worker.start()
     conn = await asyncpg.connect(cell.database.owner_url)
     before = await conn.fetchval("SELECT max(id) FROM batch")
-    await _produce_steadily(cell, per_second=per_second, seconds=seconds)
-    await _until_empty(cell, conn, before, per_second * seconds)
+    produced = await _produce_steadily(cell, per_second=per_second, seconds=seconds)
+    await _until_empty(cell, conn, before, produced)
     rows = await conn.fetch(
         """SELECT 1000 * extract(epoch FROM pg_xact_commit_timestamp(e.xmin)
                                  - (e.details #>> '{properties,produced}')::timestamptz) AS ms
@@ -140,16 +140,18 @@ async def lag_ms(cell: Cell, *, per_second: int, seconds: int) -> list[float]:
     return [float(row["ms"]) for row in settled]
 
 
-async def _produce_steadily(cell: Cell, *, per_second: int, seconds: int) -> None:
+async def _produce_steadily(cell: Cell, *, per_second: int, seconds: int) -> int:
+    """Produce so many a second, in steps; answers how many it has produced."""
     producer = AIOKafkaProducer(bootstrap_servers=cell.servers.kafka, linger_ms=2)
     await producer.start()
-    began, tick = time.monotonic(), 0.01
-    for number in range(int(seconds / tick)):
+    began, tick, a_tick = time.monotonic(), 0.01, per_second // 100
+    for number in range(ticks := int(seconds / tick)):
         await asyncio.sleep(max(0.0, began + number * tick - time.monotonic()))
-        for account in uniform(cell.accounts, int(per_second * tick)):
+        for account in uniform(cell.accounts, a_tick):
             key = ids.show("account", account)
             await producer.send(USAGE_EVENTS.name, _event(key, produced=datetime.now(UTC)), key=key.encode())
     await producer.stop()
+    return ticks * a_tick
 
 
 def _rss_mb(pid: int) -> float:
