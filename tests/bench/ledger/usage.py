@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count, cycle, islice
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -55,6 +56,15 @@ def zipf(accounts: Sequence[UUID], events: int) -> list[UUID]:
     return random.choices(accounts, weights=[1 / rank for rank in range(1, len(accounts) + 1)], k=events)
 
 
+_STEADY = (
+    b'{"specversion":"1.0","id":"%d","source":"/bench","type":"' + METER.encode() + b'",'
+    b'"subject":"%s","time":"%s","datacontenttype":"application/json",'
+    b'"data":{"quantity":1,"properties":{"tier":"standard","produced":"%s"}}}'
+)
+_NUMBERS = count()
+_PARTITIONS_A_TICK = 3
+
+
 async def prefill(cell: Cell, chosen: Sequence[UUID]) -> None:
     """Write the events into the topic, each in its account's partition."""
     producer = AIOKafkaProducer(bootstrap_servers=cell.servers.kafka, max_batch_size=900_000, acks="all")
@@ -70,8 +80,8 @@ async def prefill(cell: Cell, chosen: Sequence[UUID]) -> None:
     await producer.stop()
 
 
-def _event(subject: str, *, produced: datetime | None = None) -> bytes:
-    event: dict[str, object] = {
+def _event(subject: str) -> bytes:
+    event = {
         "specversion": "1.0",
         "id": str(uuid4()),
         "source": "/bench",
@@ -81,8 +91,6 @@ def _event(subject: str, *, produced: datetime | None = None) -> bytes:
         "datacontenttype": "application/json",
         "data": {"quantity": 1, "properties": {"tier": "standard"}},
     }
-    if produced is not None:
-        event["data"] = {"quantity": 1, "properties": {"tier": "standard", "produced": produced.isoformat()}}
     return json.dumps(event, separators=(",", ":")).encode()
 
 
@@ -141,17 +149,35 @@ async def lag_ms(cell: Cell, *, per_second: int, seconds: int) -> list[float]:
 
 
 async def _produce_steadily(cell: Cell, *, per_second: int, seconds: int) -> int:
-    """Produce so many a second, in steps; answers how many it has produced."""
-    producer = AIOKafkaProducer(bootstrap_servers=cell.servers.kafka, linger_ms=2)
+    """Produce so many a second, in steps, each into a few partitions in turn; answers how many it has produced.
+
+    It writes its batches itself, so that it takes little of the machine.
+    """
+    producer = AIOKafkaProducer(bootstrap_servers=cell.servers.kafka, linger_ms=0)
     await producer.start()
-    began, tick, a_tick = time.monotonic(), 0.01, per_second // 100
-    for number in range(ticks := int(seconds / tick)):
+    keys = await _keys_by_partition(producer, cell.accounts)
+    began, tick, a_batch = time.monotonic(), 0.01, per_second // 100 // _PARTITIONS_A_TICK
+    turn, produced = cycle(keys), 0
+    for number in range(int(seconds / tick)):
         await asyncio.sleep(max(0.0, began + number * tick - time.monotonic()))
-        for account in uniform(cell.accounts, a_tick):
-            key = ids.show("account", account)
-            await producer.send(USAGE_EVENTS.name, _event(key, produced=datetime.now(UTC)), key=key.encode())
+        for partition in islice(turn, _PARTITIONS_A_TICK):
+            batch, now = producer.create_batch(), datetime.now(UTC).isoformat()
+            for key in random.choices(keys[partition], k=a_batch):
+                batch.append(key=key, value=_STEADY % (next(_NUMBERS), key, now.encode(), now.encode()), timestamp=None)
+                produced += 1
+            await producer.send_batch(batch, USAGE_EVENTS.name, partition=partition)
     await producer.stop()
-    return ticks * a_tick
+    return produced
+
+
+async def _keys_by_partition(producer: AIOKafkaProducer, accounts: Sequence[UUID]) -> dict[int, list[bytes]]:
+    partitions = sorted(await producer.partitions_for(USAGE_EVENTS.name))
+    keys: dict[int, list[bytes]] = {partition: [] for partition in partitions}
+    where = DefaultPartitioner()
+    for account in accounts:
+        key = ids.show("account", account).encode()
+        keys[where(key, partitions, partitions)].append(key)
+    return keys
 
 
 def _rss_mb(pid: int) -> float:
