@@ -153,7 +153,7 @@ async def _produce_steadily(cell: Cell, *, per_second: int, seconds: int) -> int
 
     It writes its batches itself, so that it takes little of the machine.
     """
-    producer = AIOKafkaProducer(bootstrap_servers=cell.servers.kafka, linger_ms=0)
+    producer = AIOKafkaProducer(bootstrap_servers=cell.servers.kafka, linger_ms=0, max_batch_size=900_000)
     await producer.start()
     keys = await _keys_by_partition(producer, cell.accounts)
     began, tick, a_batch = time.monotonic(), 0.01, per_second // 100 // _PARTITIONS_A_TICK
