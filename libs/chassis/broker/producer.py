@@ -14,6 +14,8 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from libs.contracts.envelope import CONTENT_TYPE
 
 _PATIENCE_SECONDS = 15.0
+_AT_A_STRETCH = 50
+"""Messages packed before others have their turn."""
 _CONTENT_TYPE = ("content-type", CONTENT_TYPE.encode())
 
 
@@ -108,7 +110,9 @@ async def _pack(
     """Put messages into batches by their partitions, in the order given: a fifth of the work of sending each alone."""
     packed: dict[tuple[str, int], list[BatchBuilder]] = {}
     partitions: dict[str, int] = {}
-    for topic, message in messages:
+    for number, (topic, message) in enumerate(messages):
+        if number % _AT_A_STRETCH == 0:
+            await asyncio.sleep(0)
         if topic not in partitions:
             partitions[topic] = len(await producer.partitions_for(topic))
         key = message.key.encode()

@@ -139,7 +139,8 @@ async def lag_ms(cell: Cell, *, per_second: int, seconds: int) -> list[float]:
     rows = await conn.fetch(
         """SELECT 1000 * extract(epoch FROM pg_xact_commit_timestamp(e.xmin)
                                  - (e.details #>> '{properties,produced}')::timestamptz) AS ms
-             FROM entry AS e WHERE e.batch_id > $1 AND e.leg = 0 AND e.details IS NOT NULL""",
+             FROM entry AS e WHERE e.batch_id > $1 AND e.leg = 0 AND e.details IS NOT NULL
+            ORDER BY (e.details #>> '{properties,produced}')::timestamptz""",
         before,
     )
     await worker.stop()
