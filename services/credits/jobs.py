@@ -35,5 +35,5 @@ def jobs(
         Job("settle_due", settle, every_seconds=1),
         Job("warn_of_expiry", warn, every_seconds=60),
         Job("work_off_grants", grant, every_seconds=1),
-        Job("seal", sealer.seal, every_seconds=1, rest_seconds=1),
+        Job("seal", sealer.seal, every_seconds=1, rest_seconds=0.5),
     ]

@@ -63,7 +63,7 @@ async def lag(figures: Figures) -> None:
     """From produced to committed, at half of what one worker can do."""
     async with cell(ACCOUNTS) as made:
         full = await usages.burn(made, usages.uniform(made.accounts, EVENTS))
-        runs = [await usages.lag_ms(made, per_second=int(full.per_second / 2), seconds=10) for _ in range(RUNS)]
+        runs = [await usages.lag_ms(made, per_second=int(full.per_second / 2), seconds=15) for _ in range(RUNS)]
     figures.add("lag_p50_ms_half_rate", statistics.median(statistics.median(run) for run in runs), "ms")
     p99s = [statistics.quantiles(run, n=100)[98] for run in runs]
     figures.add("lag_p99_ms_half_rate", statistics.median(p99s), "ms", "<= 50")

@@ -145,7 +145,7 @@ async def lag_ms(cell: Cell, *, per_second: int, seconds: int) -> list[float]:
     )
     await worker.stop()
     await conn.close()
-    settled = rows[len(rows) // 5 :]  # the first fifth warms it up
+    settled = rows[len(rows) // 3 :]  # the first third warms the servers up
     return [float(row["ms"]) for row in settled]
 
 
