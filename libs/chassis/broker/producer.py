@@ -15,8 +15,7 @@ from libs.contracts.envelope import CONTENT_TYPE
 
 _PATIENCE_SECONDS = 15.0
 _AT_A_STRETCH = 50
-_PAUSE_SECONDS = 0.001
-"""Messages packed before others have their turn, and for how long: thousands together are nobody's hurry."""
+"""Messages packed before others have their turn."""
 _CONTENT_TYPE = ("content-type", CONTENT_TYPE.encode())
 
 
@@ -112,8 +111,8 @@ async def _pack(
     packed: dict[tuple[str, int], list[BatchBuilder]] = {}
     partitions: dict[str, int] = {}
     for number, (topic, message) in enumerate(messages):
-        if number and number % _AT_A_STRETCH == 0:
-            await asyncio.sleep(_PAUSE_SECONDS)
+        if number % _AT_A_STRETCH == 0:
+            await asyncio.sleep(0)
         if topic not in partitions:
             partitions[topic] = len(await producer.partitions_for(topic))
         key = message.key.encode()
