@@ -62,7 +62,7 @@ bench-ledger: setup ## how fast the ledger is, beside its floors: build/bench/le
 	@exec $(BIN)/python -m tests.bench.ledger
 
 bench-ledger-large: setup ## the same on a million accounts and on twenty million entries, which takes long
-	@exec $(BIN)/python -m tests.bench.ledger large
+	@exec $(BIN)/python -m tests.bench.ledger accounts entries
 
 clean: down ## removes what all this has made, but for the shared download cache
 	rm -rf .venv .scrip build
