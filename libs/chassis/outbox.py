@@ -16,6 +16,7 @@ import orjson
 
 from libs.chassis.broker.producer import Message, Producer
 from libs.chassis.failpoints import reach
+from libs.chassis.finishing import finish
 from libs.chassis.pool import TRANSIENT, Connection, Pool
 from libs.chassis.telemetry import OUTBOX_PENDING, OUTBOX_PUBLISHED, log, traceparent
 from libs.contracts.events.base import Event
@@ -194,19 +195,12 @@ class Relay:
             await conn.close(timeout=2)
 
     async def _publish_some(self, conn: "asyncpg.Connection[asyncpg.Record]") -> bool:
-        """Publish the oldest rows; tells whether there may be more. Shielded: what is sent gets marked, if it can."""
+        """Publish the oldest rows; tells whether there may be more. What is sent gets marked, if it can."""
         rows = await _unpublished(conn)
         OUTBOX_PENDING.set(len(rows))
         if not rows:
             return False
-        work = asyncio.ensure_future(self._publish(conn, rows))
-        try:
-            await asyncio.shield(work)
-        except asyncio.CancelledError:
-            await asyncio.wait([work], timeout=_LAST_WORDS_SECONDS)
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
-            raise
+        await finish(self._publish(conn, rows), within_seconds=_LAST_WORDS_SECONDS)
         return len(rows) == _ROWS_A_PASS
 
     async def _publish(self, conn: "asyncpg.Connection[asyncpg.Record]", rows: Sequence[Row]) -> None:

@@ -86,9 +86,10 @@ class Pool:
             try:
                 yield conn
             except BaseException as error:
-                self._disturbed.add(process)
+                if not _is_lost(conn):
+                    self._disturbed.add(process)
                 # Our mistakes go by these names too, but not over a connection that is closed.
-                if isinstance(error, (asyncpg.InterfaceError, asyncpg.InternalClientError)) and _is_lost(conn):
+                elif isinstance(error, (asyncpg.InterfaceError, asyncpg.InternalClientError)):
                     raise ConnectionLostError(str(error)) from error
                 raise
 

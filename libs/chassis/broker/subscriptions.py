@@ -22,6 +22,7 @@ from libs.chassis.broker.records import Record
 from libs.chassis.broker.retrying import RETRYABLE
 from libs.chassis.clock import Clock
 from libs.chassis.failpoints import reach
+from libs.chassis.finishing import finish
 from libs.chassis.pool import Pool
 from libs.chassis.telemetry import MESSAGES_HANDLED, log, traceparent
 from libs.contracts.envelope import CloudEvent
@@ -38,6 +39,7 @@ _KEYS_AT_ONCE = 8
 _POLL_MS = 200
 _RECORDS_A_POLL = 200
 _REST_SECONDS = 30.0
+_LAST_WORDS_SECONDS = 5.0
 
 
 class Drain(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
@@ -203,6 +205,10 @@ class Subscription:
         return held
 
     async def _bury(self, record: Record, error: str, *, attempts: int) -> None:
+        """Make it a dead letter, kept and counted or neither: another key's failure does not come between."""
+        await finish(self._keep_letter(record, error, attempts=attempts), within_seconds=_LAST_WORDS_SECONDS)
+
+    async def _keep_letter(self, record: Record, error: str, *, attempts: int) -> None:
         with self.limit.one_more():
             async with self.pool.transaction() as conn:
                 await dead_letters.record_letter(

@@ -71,9 +71,9 @@ class Database:
         await until_found(waiting)
 
     async def cut(self, application: str) -> int:
-        """Have the server end the connections of an application; returns how many."""
+        """Have the server end the connections of an application, and wait until they are gone; returns how many."""
         rows = await self.admin.fetch(
-            """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            """SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
                 WHERE application_name = $1 AND datname = current_database()""",
             application,
         )
