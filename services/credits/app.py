@@ -29,8 +29,6 @@ async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
     work: list[Part] = []
     if foundation.works:
         consumers.subscribe(foundation.consumers, pool, ledger)
-        for consumer in usage:
-            foundation.topics.on_new_cluster(consumer.begin_anew)
         redriving = housekeeping.redrive(pool, clock, consumers.USAGE_CONSUMER, usage[0].redrive)
         sealer = Sealer(pool, clock, HeadFile(settings.audit_folder) if settings.audit_folder else None)
         warning_days = catalogue.policies.expiry_warning_days

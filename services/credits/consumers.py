@@ -14,7 +14,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 
-from libs.chassis.broker import dead_letters
+from libs.chassis.broker import dead_letters, driver
+from libs.chassis.broker.offsets import Offsets
 from libs.chassis.broker.records import Record
 from libs.chassis.broker.subscriptions import RETRYABLE, Consumers, Drain
 from libs.chassis.clock import Clock
@@ -73,6 +74,7 @@ class UsageConsumer:
     def __init__(
         self, servers: str, *, pool: Pool, ledger: Ledger, book: PriceBook, clock: Clock, batch: int, session_ms: int
     ) -> None:
+        driver.apply()
         self._servers = servers
         self._pool = pool
         self._ledger = ledger
@@ -105,11 +107,6 @@ class UsageConsumer:
         """Burn one dead letter again, as if it had just come. Raises MalformedEventError if it cannot be read still."""
         await usage.burn(self._pool, self._ledger, [rated(self._book, usage_events.read(payload), self._clock.now())])
 
-    async def begin_anew(self) -> None:
-        """Leave and join again, on a broker that has forgotten everything."""
-        await self.stop()
-        await self.start()
-
     async def _keep_consuming(self) -> None:
         while not self._stopping:
             consumer = AIOKafkaConsumer(
@@ -139,6 +136,7 @@ class UsageConsumer:
 
     async def _consume(self, consumer: AIOKafkaConsumer) -> None:
         polling = asyncio.create_task(self._poll(consumer))
+        offsets = self._drain.offsets = Offsets(consumer)
         try:
             while not self._stopping:
                 polled = await polling
@@ -149,14 +147,13 @@ class UsageConsumer:
                 async with self._drain.lock:
                     if polled.offsets:
                         await self._apply(polled)
-                        await self._drain.committed()
-                        self._drain.committing = asyncio.create_task(consumer.commit(polled.offsets))
-            await self._drain.committed()
+                        offsets.note(polled.offsets)
+            await offsets.flush()
         finally:
             polling.cancel()
             await asyncio.gather(polling, return_exceptions=True)
             with suppress(KafkaError):
-                await self._drain.committed()
+                await offsets.flush()
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> Polled:
         """Take what has come, read it and rate it, while the database works on the batch before."""
@@ -227,26 +224,21 @@ async def _seek_to_committed(consumer: AIOKafkaConsumer) -> None:
 class _UsageDrain(Drain):
     """Also counts generations: what was polled while partitions moved is polled again by whoever has them now.
 
-    And knows the commit of offsets that is under way, while the next batch is being applied.
+    And has the offsets committed, before partitions go to another consumer, of what is done.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.generation = 0
-        self.committing: asyncio.Task[None] | None = None
-
-    async def committed(self) -> None:
-        """Wait until the offsets of the batch before are committed. Raises KafkaError if they could not be."""
-        if self.committing is not None:
-            committing, self.committing = self.committing, None
-            await committing
+        self.offsets: Offsets | None = None
 
     async def on_partitions_revoked(self, revoked: object) -> None:
         """Begin a new generation, then wait for the batch in hand, and its offsets."""
         self.generation += 1
         await super().on_partitions_revoked(revoked)
-        with suppress(KafkaError):  # then it is delivered again, and recognised
-            await self.committed()
+        if self.offsets is not None:
+            with suppress(KafkaError):  # then it is delivered again, and recognised
+                await self.offsets.flush()
 
     async def on_partitions_assigned(self, assigned: object) -> None:
         """Begin another: a poll that ran while partitions moved belongs to neither side."""

@@ -16,7 +16,7 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.annotations import KafkaMessage
 
-from libs.chassis.broker import dead_letters
+from libs.chassis.broker import dead_letters, driver
 from libs.chassis.broker.dead_letters import DeadLetterLimit, TooManyDeadLettersError
 from libs.chassis.broker.records import Record
 from libs.chassis.broker.retrying import RETRYABLE
@@ -245,6 +245,7 @@ class Consumers:
     """All subscriptions of a process. Starts when the broker is there, and begins anew when it is another one."""
 
     def __init__(self, servers: str, *, service: str, pool: Pool, clock: Clock, session_timeout_ms: int) -> None:
+        driver.apply()
         self._service = service
         self._pool = pool
         self._clock = clock

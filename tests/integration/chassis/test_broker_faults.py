@@ -3,11 +3,12 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from deploy.embedded.distribution import Distribution
@@ -16,7 +17,8 @@ from deploy.embedded.ports import free_ports
 from deploy.embedded.processes import Process
 from deploy.embedded.settings import PROJECT, Settings
 from libs.chassis import outbox
-from libs.chassis.broker import subscriptions, topics
+from libs.chassis.broker import driver, subscriptions, topics
+from libs.chassis.broker.driver import AnotherClusterError
 from libs.chassis.broker.producer import Message, Producer
 from libs.chassis.broker.subscriptions import Consumers
 from libs.chassis.broker.topics import TopicWatch
@@ -261,11 +263,50 @@ async def test_on_a_broker_that_lost_everything_a_consumer_begins_at_the_earlies
         await desk.feed.send(*(envelope("key", number) for number in range(5)))
         await desk.until_committed(5)
         await broker.wipe()
-        while not await published_again(desk.feed, range(100, 130)):  # noqa: ASYNC110 - the topic comes soon
-            await asyncio.sleep(0.05)
+        await until_found(lambda: published_again(desk.feed, range(100, 130)))
         await desk.until_effects(35)
         await consumers.stop()
     assert await desk.database.effects() == [*range(5), *range(100, 130)]
+
+
+async def test_a_consumer_neither_reads_nor_commits_on_another_cluster(broker: Kafka) -> None:
+    """Else it would go on in the middle of a log that it does not know, and its group begin there for ever."""
+    driver.apply()
+    feed = await Feed.open(broker.url, own_topic(partitions=1))
+    partition = TopicPartition(feed.topic.name, 0)
+    async with member(feed) as consumer:
+        await feed.send(*(envelope("key", number) for number in range(5)))
+        assert [len(records) for records in (await consumer.getmany(timeout_ms=10_000)).values()] == [5]
+        await broker.wipe()
+        await topics.ensure(broker.url, [feed.topic], replication=1)
+        await until_found(lambda: published_again(feed, range(30)))
+        assert [await polled(consumer) for _ in range(20)] == [{}] * 20  # it is disowned meanwhile
+        with pytest.raises(AnotherClusterError):
+            await consumer.commit({partition: 5})
+    async with member(feed) as another:
+        assert await another.committed(partition) is None
+    await feed.close()
+
+
+async def polled(consumer: AIOKafkaConsumer) -> object:
+    with suppress(AnotherClusterError):
+        return await consumer.getmany(timeout_ms=100)
+    return {}
+
+
+@asynccontextmanager
+async def member(feed: Feed) -> AsyncIterator[AIOKafkaConsumer]:
+    """Consume a topic by hand, as one of a group."""
+    async with AIOKafkaConsumer(
+        feed.topic.name,
+        bootstrap_servers=feed.servers,
+        group_id=f"group-{feed.topic.name}",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        session_timeout_ms=1000,
+        heartbeat_interval_ms=100,
+    ) as consumer:
+        yield consumer
 
 
 async def published_again(feed: Feed, numbers: range) -> bool:

@@ -276,16 +276,18 @@ async def test_a_broker_that_lost_everything_in_mid_stream_is_told_again_and_the
     ledger: Cell,
 ) -> None:
     rng = random.Random(5)
-    grants, grants_after = [few_lots(rng, accounts=10, most=50) for _ in range(2)]
-    events, events_after = [list(islice(usage_of(rng, lots), 800)) for lots in (grants, grants_after)]
+    grants, grants_after = [few_lots(rng, accounts=10, most=100) for _ in range(2)]
+    events, events_after = [list(islice(usage_of(rng, lots), 1600)) for lots in (grants, grants_after)]
     await ledger.grant(*grants, *grants_after)
     async with ledger.connection() as conn:
         before = await decided(conn)
-        await ledger.report(*events)
+        await ledger.report(*events[:400])
         await until_decided(conn, before + 300)
         await until_found(lambda: some_told(conn))
+        await ledger.report(*events[400:])
+        ledger.servers.broker.process.kill()
+        assert await decided(conn) < before + 1400
         await ledger.servers.broker.wipe()
-        assert await decided(conn) < before + 700
     await topics.ensure(ledger.servers.kafka, ALL, replication=1)
     await ledger.report(*events_after, *events)
     await ledger.until_consumed()
