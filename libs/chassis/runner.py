@@ -32,8 +32,7 @@ class Job:
     """A bounded pass, repeated: at once while it finds work, else after a pause.
 
     A pass returns how much it did. It is safe to run twice, and safe to die in. `rest_seconds` lie between two passes
-    even when there is work, so that what comes in quick succession is done together; up to `longest_rest_seconds` if
-    the pass took long, so that no more than a fifth of the time goes into them.
+    even when there is work, so that what comes in quick succession is done together.
     """
 
     def __init__(
@@ -43,13 +42,11 @@ class Job:
         *,
         every_seconds: float,
         rest_seconds: float = 0,
-        longest_rest_seconds: float = 0,
     ) -> None:
         self._name = name
         self._pass = run
         self._pause = every_seconds
         self._rest = rest_seconds
-        self._longest_rest = max(rest_seconds, longest_rest_seconds)
         self._news = asyncio.Event()
         self._stopping = False
         self._loop: asyncio.Task[None] | None = None
@@ -74,14 +71,12 @@ class Job:
     async def _repeat(self) -> None:
         while not self._stopping:
             self._news.clear()
-            began = asyncio.get_running_loop().time()
             did = await self._run_once()
-            took = asyncio.get_running_loop().time() - began
             if not did and not self._stopping:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._pause):
                         await self._news.wait()
-            await asyncio.sleep(min(max(self._rest, 4 * took), self._longest_rest))
+            await asyncio.sleep(self._rest)
 
     async def _run_once(self) -> int:
         try:

@@ -28,7 +28,7 @@ def jobs(
     async def grant() -> int:
         return await work_off(pool, ledger)
 
-    announcing = Job("announce_balances", announce, every_seconds=0.25, rest_seconds=0.05, longest_rest_seconds=1)
+    announcing = Job("announce_balances", announce, every_seconds=0.25, rest_seconds=0.05)
     pool.on_commit(announcing.wake)
     return [
         announcing,

@@ -1,13 +1,16 @@
 """Announcing balances: state, not fact. Coalesced per account, published straight to the broker, not kept."""
 
 import secrets
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import count
+from uuid import UUID
 
 import msgspec
 
 from libs.chassis.broker.producer import Message, Producer
 from libs.chassis.clock import Clock
+from libs.chassis.pacing import paced
 from libs.chassis.pool import Connection, Pool
 from libs.contracts import ids
 from libs.contracts.credits import format_credits
@@ -16,6 +19,10 @@ from services.credits.store import accounts, announcements
 from services.credits.store.accounts import AccountBalance
 
 _CHANGES_A_PASS = 1000
+_CHANGES_AT_ONCE = 100
+_ACCOUNTS_AT_ONCE = 250
+_SHARE = 0.4
+"""Of the time, which goes into announcing when there is much: the longer it takes, the more changes are one."""
 
 
 async def announce_balances(pool: Pool, producer: Producer, clock: Clock) -> int:
@@ -27,20 +34,39 @@ async def announce_balances(pool: Pool, producer: Producer, clock: Clock) -> int
         if not await announcements.take_the_lead(conn):
             return 0
         try:
-            return await _announce(conn, producer, clock.now())
+            return await _announce(conn, producer, clock)
         finally:
             await announcements.step_down(conn)
 
 
-async def _announce(conn: Connection, producer: Producer, at: datetime) -> int:
-    changes, changed = await announcements.unannounced(conn, _CHANGES_A_PASS)
+async def _announce(conn: Connection, producer: Producer, clock: Clock) -> int:
+    changes, changed = await _changes(conn)
     if not changes:
         return 0
-    balances = await accounts.balances(conn, changed)
     topic = BalanceChanged.topic.name
-    await producer.publish((topic, written(balance, at)) for balance in balances)
+    async for some in paced(_pieces(list(changed)), share=_SHARE):
+        balances = await accounts.balances(conn, some)
+        await producer.publish([(topic, written(balance, clock.now())) for balance in balances])
     await announcements.forget_changes(conn, changes)
-    return len(balances)
+    return len(changed)
+
+
+async def _changes(conn: Connection) -> tuple[list[int], set[UUID]]:
+    """Read the oldest changes: their ids, and the accounts they name. A batch names hundreds: a few batches at once."""
+    changes: list[int] = []
+    changed: set[UUID] = set()
+    while len(changes) < _CHANGES_A_PASS:
+        found = await announcements.unannounced(conn, above=changes[-1] if changes else 0, limit=_CHANGES_AT_ONCE)
+        for id, accounts_of_it in found:
+            changes.append(id)
+            changed.update(accounts_of_it)
+        if len(found) < _CHANGES_AT_ONCE:
+            break
+    return changes, changed
+
+
+def _pieces(changed: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
+    return (changed[begin : begin + _ACCOUNTS_AT_ONCE] for begin in range(0, len(changed), _ACCOUNTS_AT_ONCE))
 
 
 def written(balance: AccountBalance, at: datetime) -> Message:

@@ -89,8 +89,9 @@ async def _read_keys(conn: Connection, books: Books, usages: Sequence[Usage]) ->
     undated = [posting.key for posting in usages if posting.undated]
     for keys, since in ((dated, books.at - REMEMBERED), (undated, _EVER)):
         if keys:
-            books.known |= await store.known(conn, keys, since=since, until=books.at)
-    books.refused_usage = await store.refused_usage(conn, dated + undated)
+            posted, refused = await store.known(conn, keys, since=since, until=books.at)
+            books.known |= posted
+            books.refused_usage |= refused
 
 
 async def _read_references(conn: Connection, books: Books, asked: Asked) -> None:

@@ -5,16 +5,22 @@ has its own. So once every transaction has ended that was at work, or not begun,
 ids up to that one are what they will ever be.
 """
 
+from collections.abc import Iterator, Sequence
+
 from libs.chassis import failpoints
 from libs.chassis.clock import Clock
+from libs.chassis.pacing import paced
 from libs.chassis.pool import Pool
 from services.credits.clients import HeadFile
-from services.credits.domain.sealing import seal
+from services.credits.domain.sealing import SealedBatch, seal
 from services.credits.store import sealing as store
 from services.credits.store.sealing import Batch, Moment
 
 _ENTRIES_A_BLOCK = 10_000
 """So that a block's entries are sorted in memory."""
+_ENTRIES_AT_ONCE = 1_500
+_SHARE = 0.2
+"""Of the time, which goes into a block's hashes."""
 _BATCHES_A_BLOCK = 5_000
 _BLOCKS_A_PASS = 10
 _HEADS_A_PASS = 1_000
@@ -61,10 +67,14 @@ class Sealer:
             if not await store.take_the_lead(conn):
                 return 0
             before, done = await store.last_block(conn)
-            found = _first(await store.batches(conn, above=done, upto=self._settled, limit=_BATCHES_A_BLOCK))
-            if not found:
+            batches = await store.batches(conn, above=done, upto=self._settled, limit=_BATCHES_A_BLOCK)
+            if not batches:
                 return 0
-            block = seal(before, found[-1].id, await store.hash_batches(conn, found), at=self._clock.now())
+            found = next(_pieces(batches, most=_ENTRIES_A_BLOCK))
+            hashed: list[SealedBatch] = []
+            async for some in paced(_pieces(found, most=_ENTRIES_AT_ONCE), share=_SHARE):
+                hashed += await store.hash_batches(conn, some)
+            block = seal(before, found[-1].id, hashed, at=self._clock.now())
             await store.add_block(conn, block)
             failpoints.reach("credits.seal.before_commit")
         failpoints.reach("credits.seal.after_commit")
@@ -78,11 +88,15 @@ class Sealer:
             await heads.add(found)
 
 
-def _first(batches: list[Batch]) -> list[Batch]:
-    """Take the first batches, as many as make a block."""
+def _pieces(batches: Sequence[Batch], *, most: int) -> Iterator[list[Batch]]:
+    """Divide batches into pieces of so many entries; one that has more is a piece of its own."""
+    piece: list[Batch] = []
     entries = 0
-    for number, batch in enumerate(batches):
+    for batch in batches:
+        if piece and entries + batch.entries > most:
+            yield piece
+            piece, entries = [], 0
+        piece.append(batch)
         entries += batch.entries
-        if entries > _ENTRIES_A_BLOCK and number:
-            return batches[:number]
-    return batches
+    if piece:
+        yield piece

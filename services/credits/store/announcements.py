@@ -18,10 +18,12 @@ async def step_down(conn: Connection) -> None:
     await conn.execute("SELECT pg_advisory_unlock($1)", _LOCK)
 
 
-async def unannounced(conn: Connection, limit: int) -> tuple[list[int], list[UUID]]:
-    """Read the oldest changes not announced yet: their ids, and the accounts they name, each once."""
-    rows = await conn.fetch("SELECT id, account_ids FROM balance_change ORDER BY id LIMIT $1", limit)
-    return [row["id"] for row in rows], list({account for row in rows for account in row["account_ids"]})
+async def unannounced(conn: Connection, *, above: int, limit: int) -> list[tuple[int, list[UUID]]]:
+    """Read the oldest changes not announced yet, from one on: their ids, and the accounts they name."""
+    rows = await conn.fetch(
+        "SELECT id, account_ids FROM balance_change WHERE id > $1 ORDER BY id LIMIT $2", above, limit
+    )
+    return [(row["id"], row["account_ids"]) for row in rows]
 
 
 async def forget_changes(conn: Connection, changes: Sequence[int]) -> None:

@@ -58,10 +58,13 @@ async def lock_accounts(
     return locked, latest
 
 
-async def known(conn: Connection, keys: Sequence[UUID], *, since: datetime, until: datetime) -> dict[UUID, Known]:
-    """Find what was posted under these keys, each by a probe of its own in the indexes of the months between.
+async def known(
+    conn: Connection, keys: Sequence[UUID], *, since: datetime, until: datetime
+) -> tuple[dict[UUID, Known], dict[UUID, set[UUID]]]:
+    """Find what was posted under these keys, and what was refused: each with the contents that were.
 
-    The first leg tells what was posted, the last one what it left.
+    Each key is a probe of its own in the indexes of the months between. Of what was posted the first leg tells what it
+    was, the last one what it left.
     """
     rows = await conn.fetch(
         """SELECT e.key, e.fingerprint, e.sequence, l.available_after, l.held_after, l.debt_after
@@ -74,21 +77,21 @@ async def known(conn: Connection, keys: Sequence[UUID], *, since: datetime, unti
                 SELECT * FROM entry AS last
                  WHERE (last.account_id, last.at, last.sequence) = (e.account_id, e.at, e.sequence)
                  ORDER BY last.leg DESC LIMIT 1
-            ) AS l""",
+            ) AS l
+            UNION ALL
+           SELECT key, fingerprint, NULL, NULL, NULL, NULL FROM rejected_usage WHERE key = ANY($1)""",
         keys,
         since,
         until,
     )
-    return {row[0]: Known(*row[1:]) for row in rows}
-
-
-async def refused_usage(conn: Connection, keys: Sequence[UUID]) -> dict[UUID, set[UUID]]:
-    """Find what was refused under these keys: each with the contents that were."""
-    found: dict[UUID, set[UUID]] = {}
-    rows = await conn.fetch("SELECT key, fingerprint FROM rejected_usage WHERE key = ANY($1)", keys)
-    for key, fingerprint in rows:
-        found.setdefault(key, set()).add(fingerprint)
-    return found
+    posted: dict[UUID, Known] = {}
+    refused: dict[UUID, set[UUID]] = {}
+    for row in rows:
+        if row[2] is not None:
+            posted[row[0]] = Known(*row[1:])
+        else:
+            refused.setdefault(row[0], set()).add(row[1])
+    return posted, refused
 
 
 _LOT = """id, remaining, account_id, kind, priority, granted, taken_back, revision, cost_minor, currency,

@@ -119,6 +119,7 @@ async def burn(cell: Cell, chosen: Sequence[UUID], *, workers: int = 1) -> Burnt
     seconds = time.monotonic() - began
     used += sum(_cpu_seconds(process.pid) for process in processes)
     grown += max(_rss_mb(process.pid) for process in processes)
+    await _until_sealed(conn)
     for process in processes:
         await process.stop()
     await conn.close()
@@ -213,6 +214,19 @@ async def _until_empty(cell: Cell, conn: "asyncpg.Connection[asyncpg.Record]", b
     await wait_for(applied, seconds=600)
     await wait_for(told, seconds=60)
     await _until_committed(cell)
+
+
+async def _until_sealed(conn: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Wait until the journal is sealed, which goes on behind a run, lest the next one share the machine with it."""
+
+    async def sealed() -> bool:
+        return bool(
+            await conn.fetchval(
+                "SELECT coalesce(max(last_batch), 0) = (SELECT coalesce(max(id), 0) FROM batch) FROM block"
+            )
+        )
+
+    await wait_for(sealed, seconds=600)
 
 
 async def _until_committed(cell: Cell) -> None:
