@@ -18,8 +18,8 @@ from services.credits.store.sealing import Batch, Moment
 
 _ENTRIES_A_BLOCK = 10_000
 """So that a block's entries are sorted in memory."""
-_ENTRIES_AT_ONCE = 1_500
-_SHARE = 0.2
+_ENTRIES_AT_ONCE = 2_000
+_SHARE = 0.5
 """Of the time, which goes into a block's hashes."""
 _BATCHES_A_BLOCK = 5_000
 _BLOCKS_A_PASS = 10
