@@ -7,13 +7,13 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 
-async def paced(parts: Iterable[_T], *, share: float) -> AsyncIterator[_T]:
-    """Give one part after the other, each as long after the one before as leaves no more than a share of the time."""
+async def paced(parts: Iterable[_T], *, pauses: int) -> AsyncIterator[_T]:
+    """Give one part after the other, with a pause between two that is so many times as long as the first one took."""
     loop = asyncio.get_running_loop()
     took = 0.0
     for part in parts:
         if took:
-            await asyncio.sleep(took / share - took)
+            await asyncio.sleep(pauses * took)
         began = loop.time()
         yield part
         took = loop.time() - began

@@ -19,8 +19,8 @@ from services.credits.store.sealing import Batch, Moment
 _ENTRIES_A_BLOCK = 10_000
 """So that a block's entries are sorted in memory."""
 _ENTRIES_AT_ONCE = 2_000
-_SHARE = 0.5
-"""Of the time, which goes into a block's hashes."""
+_PAUSES = 1
+"""Times as long as hashing those took."""
 _BATCHES_A_BLOCK = 5_000
 _BLOCKS_A_PASS = 10
 _HEADS_A_PASS = 1_000
@@ -72,7 +72,7 @@ class Sealer:
                 return 0
             found = next(_pieces(batches, most=_ENTRIES_A_BLOCK))
             hashed: list[SealedBatch] = []
-            async for some in paced(_pieces(found, most=_ENTRIES_AT_ONCE), share=_SHARE):
+            async for some in paced(_pieces(found, most=_ENTRIES_AT_ONCE), pauses=_PAUSES):
                 hashed += await store.hash_batches(conn, some)
             block = seal(before, found[-1].id, hashed, at=self._clock.now())
             await store.add_block(conn, block)

@@ -321,7 +321,7 @@ async def test_workers_killed_fifty_times_in_mid_stream_leave_the_books_that_the
             before = await decided(conn)
             await report(islice(stream, 80))
             await until_decided(conn, before + rng.randint(1, 50))
-            kill_the_oldest(supervisor)
+            await asyncio.to_thread(kill_the_oldest, supervisor)
         await ledger.until_consumed()
     oracle = replayed(grants, of(grants, await ledger.records(USAGE_EVENTS)))
     assert oracle.burnt
@@ -331,8 +331,10 @@ async def test_workers_killed_fifty_times_in_mid_stream_leave_the_books_that_the
 
 
 def kill_the_oldest(supervisor: psutil.Process) -> None:
-    """Kill the worker that has been at work for longest."""
-    min(supervisor.children(), key=lambda worker: (worker.create_time(), worker.pid)).kill()
+    """Kill the worker that has been at work for longest, and wait until its supervisor has noticed."""
+    oldest = min(supervisor.children(), key=lambda worker: (worker.create_time(), worker.pid))
+    oldest.kill()
+    oldest.wait(timeout=30)
 
 
 def of(grants: Sequence[Grant], records: Sequence[bytes]) -> list[bytes]:
