@@ -1,7 +1,7 @@
 """Kafka in: payments through FastStream, usage through aiokafka itself, whose offsets we commit after the effect.
 
-Usage is the hot path: a worker consumes it twice over, so that one consumer reads and decides while the database works
-for the other.
+Usage is the hot path: the next poll is decoded while this batch is applied, and a worker consumes it twice over, so
+that one consumer decides while the database works for the other.
 """
 
 import asyncio
@@ -135,24 +135,29 @@ class UsageConsumer:
                 await asyncio.sleep(1)
 
     async def _consume(self, consumer: AIOKafkaConsumer) -> None:
+        polling = asyncio.create_task(self._poll(consumer))
         offsets = self._drain.offsets = Offsets(consumer)
         try:
             while not self._stopping:
-                polled = await self._poll(consumer)
+                polled = await polling
+                if polled.generation != self._drain.generation:
+                    await _seek_to_committed(consumer)  # it may hold what is another's now, or lack what is ours
+                    polled = Polled(self._drain.generation, [], [], {})
+                polling = asyncio.create_task(self._poll(consumer))
                 async with self._drain.lock:
-                    stale = polled.generation != self._drain.generation
-                    if polled.offsets and not stale:
+                    # else partitions have moved since: the poll that has just begun is stale too, and we go back after it
+                    if polled.offsets and polled.generation == self._drain.generation:
                         await self._apply(polled)
                         offsets.note(polled.offsets)
-                if stale:
-                    await _seek_to_committed(consumer)  # it may hold what is another's now, or lack what is ours
             await offsets.flush()
         finally:
+            polling.cancel()
+            await asyncio.gather(polling, return_exceptions=True)
             with suppress(KafkaError):
                 await offsets.flush()
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> Polled:
-        """Take what has come, read it and rate it, while the database works for another consumer."""
+        """Take what has come, read it and rate it, while the database works on the batch before."""
         generation = self._drain.generation
         found = await consumer.getmany(timeout_ms=_POLL_MS, max_records=self._batch)
         polled = Polled(generation, [], [], {partition: records[-1].offset + 1 for partition, records in found.items()})
