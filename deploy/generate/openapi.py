@@ -12,7 +12,8 @@ from fastapi import APIRouter, FastAPI
 
 from deploy.generate.documents import REFERENCE, Documents, to_json
 from libs.chassis.http import create_app
-from libs.contracts.catalogue import Catalogue, PriceBook
+from libs.contracts.catalogue import Catalogue
+from libs.contracts.price_book import PriceBook
 from services.credits import api as credits_api
 from services.gateway import api as gateway_api
 from services.gateway.api.door import Door

@@ -6,22 +6,15 @@ Read at start by payments (packs, prices) and credits (welcome bonus, burn order
 import json
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from .credits import MICRO, Credits
 from .events.payments_v1 import LotKind
-from .events.usage_v1 import PropertyName, PropertyValue
 from .money import Currency, Money, chargeable
+from .price_book import PriceBook, Section, Slug
 
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 PositiveCredits = Annotated[Credits, Field(gt=0)]
 LONGEST_HOLD_SECONDS = 366 * 24 * 60 * 60
-
-
-class Section(BaseModel):
-    """A part of the file; a word we do not know is an error, not a silence."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Unit(Section):
@@ -74,29 +67,6 @@ class CustomAmount(Section):
         if self.minimum > self.maximum:
             raise ValueError("custom_amount: the minimum is above the maximum")
         return self
-
-
-class Price(Section):
-    """What one unit of a meter costs when the properties are as `when` says."""
-
-    when: dict[PropertyName, PropertyValue] = Field(default_factory=dict)
-    credits: Annotated[Credits, Field(ge=0)]
-
-
-class Meter(Section):
-    """A kind of usage. The first price whose conditions hold is taken; a usage that fits none cannot be rated."""
-
-    unit: str
-    whole_units: bool = False
-    """A started unit counts as a unit."""
-    prices: Annotated[list[Price], Field(min_length=1)]
-
-
-class PriceBook(Section):
-    """What usage costs; its version stands in every entry that it priced."""
-
-    version: Slug
-    meters: dict[str, Meter] = Field(default_factory=dict)
 
 
 class RunawayGuard(Section):

@@ -1,5 +1,7 @@
 """Composition root of the credits service."""
 
+from pathlib import Path
+
 import yaml
 
 from libs.chassis import housekeeping
@@ -10,6 +12,7 @@ from services.credits import consumers, jobs
 from services.credits.api import accounts, activities, charges, grants, history, holds, limits, states, transfers
 from services.credits.clients import HeadFile
 from services.credits.domain.books import Rules
+from services.credits.domain.pricing import PriceBookError, Prices, line_of
 from services.credits.operations.ledger import Ledger
 from services.credits.operations.sealing import Sealer
 from services.credits.operations.writer import Writer
@@ -22,9 +25,10 @@ _LARGEST_BODY = 8 * 1024 * 1024
 async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
     """Put the service together, for the role that the foundation was laid for."""
     catalogue = Catalogue.of(yaml.safe_load(settings.catalogue.read_text()))
+    prices = _prices(settings.catalogue, catalogue)
     pool, clock = foundation.pool, foundation.clock
     ledger = Ledger(clock, Rules.of(catalogue))
-    usage = [_usage_consumer(settings, foundation, ledger, catalogue) for _ in range(settings.usage_consumers)]
+    usage = [_usage_consumer(settings, foundation, ledger, prices) for _ in range(settings.usage_consumers)]
     writer = Writer(pool, ledger, clock)
     work: list[Part] = []
     if foundation.works:
@@ -39,8 +43,8 @@ async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
     if foundation.serves:
         foundation.serve_internally(
             app,
-            charges.routes(writer, pool, catalogue),
-            holds.routes(writer, pool, ledger, catalogue, clock),
+            charges.routes(writer, pool, prices),
+            holds.routes(writer, pool, ledger, clock, prices=prices, policies=catalogue.policies),
             transfers.routes(writer, catalogue),
             accounts.routes(pool, ledger, catalogue, clock),
             history.routes(pool, ledger, clock),
@@ -52,14 +56,23 @@ async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
     return foundation.parts(app, clients=[writer], jobs=work)
 
 
+def _prices(file: Path, catalogue: Catalogue) -> Prices:
+    """Compile the price book. Raises ValueError that points at the line of the file that is wrong."""
+    try:
+        return Prices(catalogue.price_book)
+    except PriceBookError as error:
+        line = line_of(file.read_text(), ("price_book", *error.where))
+        raise ValueError(f"{file}, line {line}: {error.why}") from error
+
+
 def _usage_consumer(
-    settings: Settings, foundation: Foundation, ledger: Ledger, catalogue: Catalogue
+    settings: Settings, foundation: Foundation, ledger: Ledger, prices: Prices
 ) -> consumers.UsageConsumer:
     return consumers.UsageConsumer(
         settings.kafka,
         pool=foundation.pool,
         ledger=ledger,
-        book=catalogue.price_book,
+        prices=prices,
         clock=foundation.clock,
         batch=settings.usage_batch,
         session_ms=settings.kafka_session_timeout_ms,

@@ -21,11 +21,11 @@ from libs.chassis.broker.subscriptions import RETRYABLE, Consumers, Drain
 from libs.chassis.clock import Clock
 from libs.chassis.pool import Pool
 from libs.chassis.telemetry import MESSAGES_HANDLED, log
-from libs.contracts.catalogue import PriceBook
 from libs.contracts.envelope import CloudEvent
 from libs.contracts.events import PaymentRefunded, PaymentSucceeded
 from libs.contracts.topics import PAYMENTS_EVENTS, USAGE_EVENTS
 from services.credits.domain import usage_events
+from services.credits.domain.pricing import Prices
 from services.credits.domain.usage_events import MalformedEventError
 from services.credits.operations import payments, usage
 from services.credits.operations.ledger import Ledger
@@ -72,13 +72,13 @@ class UsageConsumer:
     """Burns usage from its topic, in batches, one at a time; a member of the group of all credits workers."""
 
     def __init__(
-        self, servers: str, *, pool: Pool, ledger: Ledger, book: PriceBook, clock: Clock, batch: int, session_ms: int
+        self, servers: str, *, pool: Pool, ledger: Ledger, prices: Prices, clock: Clock, batch: int, session_ms: int
     ) -> None:
         driver.apply()
         self._servers = servers
         self._pool = pool
         self._ledger = ledger
-        self._book = book
+        self._prices = prices
         self._clock = clock
         self._batch = batch
         self._session_ms = session_ms
@@ -105,7 +105,7 @@ class UsageConsumer:
 
     async def redrive(self, payload: bytes) -> None:
         """Burn one dead letter again, as if it had just come. Raises MalformedEventError if it cannot be read still."""
-        await usage.burn(self._pool, self._ledger, [rated(self._book, usage_events.read(payload), self._clock.now())])
+        await usage.burn(self._pool, self._ledger, [rated(self._prices, usage_events.read(payload), self._clock.now())])
 
     async def _keep_consuming(self) -> None:
         while not self._stopping:
@@ -145,7 +145,7 @@ class UsageConsumer:
                     polled = Polled(self._drain.generation, [], [], {})
                 polling = asyncio.create_task(self._poll(consumer))
                 async with self._drain.lock:
-                    # else partitions have moved since: the poll that has just begun is stale too, and we go back after it
+                    # else partitions have just moved: the poll that has begun is stale too, and we go back after it
                     if polled.offsets and polled.generation == self._drain.generation:
                         await self._apply(polled)
                         offsets.note(polled.offsets)
@@ -164,7 +164,7 @@ class UsageConsumer:
         now = self._clock.now()
         for number, record in enumerate(chain.from_iterable(found.values())):
             try:
-                polled.usages.append((record, rated(self._book, usage_events.read(record.value or b""), now)))
+                polled.usages.append((record, rated(self._prices, usage_events.read(record.value or b""), now)))
             except MalformedEventError as error:
                 polled.malformed.append((record, error.detail))
             if number % _AT_A_STRETCH == 0:

@@ -18,6 +18,7 @@ from libs.contracts.money import Money
 from services.credits.domain import usage_events
 from services.credits.domain.books import Rules
 from services.credits.domain.postings import Posting, Result
+from services.credits.domain.pricing import Prices
 from services.credits.operations import accounts, payments, usage
 from services.credits.operations.ledger import Ledger
 
@@ -30,10 +31,11 @@ CATALOGUE = Catalogue.model_validate(
             "meters": {
                 "video": {
                     "unit": "minute",
-                    "whole_units": True,
+                    "properties": {"resolution": {"type": "text"}},
+                    "billing": {"rounding": "up"},
                     "prices": [
-                        {"when": {"resolution": "720p"}, "credits": "5"},
-                        {"when": {"resolution": "1080p"}, "credits": "8"},
+                        {"when": 'resolution == "720p"', "credits": "5"},
+                        {"when": 'resolution == "1080p"', "credits": "8"},
                     ],
                 },
                 "tokens": {"unit": "token", "prices": [{"credits": "0.000001"}]},
@@ -42,6 +44,7 @@ CATALOGUE = Catalogue.model_validate(
         },
     }
 )
+PRICES = Prices(CATALOGUE.price_book)
 PAID = Money(amount_minor=999, currency="usd")
 
 
@@ -55,6 +58,7 @@ class Credits:
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.clock, Rules.of(self.catalogue))
+        self.prices = Prices(self.catalogue.price_book)
 
     async def open(self, account: UUID | None = None) -> UUID:
         """Open an account, with its welcome bonus of ten credits."""
@@ -90,9 +94,8 @@ class Credits:
     async def use(self, *events: CloudEvent) -> list[str]:
         """Report usage, as one batch; answers in the order of events "burnt", "again" or the refusal's code."""
         read = [usage_events.read(event.encode()) for event in events]
-        book = self.catalogue.price_book
-        now = self.clock.now()
-        results, refusals = await usage.burn(self.pool, self.ledger, [usage.rated(book, event, now) for event in read])
+        rated = [usage.rated(self.prices, event, self.clock.now()) for event in read]
+        results, refusals = await usage.burn(self.pool, self.ledger, rated)
         said = {(r.event.key, r.event.fingerprint): r.code.code for r in refusals}
         for result in results:
             if result.outcome in ("accepted", "duplicate", "duplicate_rejected"):

@@ -4,10 +4,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
-from ..catalogue import Slug
 from ..credits import Credits, RequestedCredits
 from ..errors import Problem
 from ..ids import AccountId, GrantId, LotId
+from ..price_book import Slug
 from .base import Answer, Request
 from .limits_v1 import Words
 

@@ -4,10 +4,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from ..catalogue import Slug
 from ..credits import Credits, RequestedCredits
 from ..ids import AccountId, PurchaseId, RefundId, UserId
 from ..money import Currency, Money
+from ..price_book import Slug
 from .base import Answer, Request
 
 PurchaseState = Literal[

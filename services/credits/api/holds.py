@@ -9,7 +9,7 @@ from libs.chassis.idempotency import Answer
 from libs.chassis.internal_api import Caller, IdempotencyKey, calling_service
 from libs.chassis.lean_routes import LeanRoute
 from libs.chassis.pool import Pool
-from libs.contracts.catalogue import Catalogue
+from libs.contracts.catalogue import Policies
 from libs.contracts.http.base import Cursor, Limit, Page
 from libs.contracts.http.spending_v1 import (
     CaptureOrder,
@@ -22,6 +22,7 @@ from libs.contracts.http.spending_v1 import (
     ReferenceType,
 )
 from libs.contracts.ids import AccountId, HoldId
+from services.credits.domain.pricing import Prices
 from services.credits.operations import holds
 from services.credits.operations.ledger import Ledger
 from services.credits.operations.writer import Writer
@@ -32,7 +33,9 @@ _PREFIX = "/internal/v1/holds"
 Account = Annotated[AccountId, Query()]
 
 
-def routes(writer: Writer, pool: Pool, ledger: Ledger, catalogue: Catalogue, clock: Clock) -> APIRouter:
+def routes(
+    writer: Writer, pool: Pool, ledger: Ledger, clock: Clock, *, prices: Prices, policies: Policies
+) -> APIRouter:
     """Make the routes."""
     reading = APIRouter(prefix=_PREFIX, dependencies=[Depends(calling_service)])
 
@@ -56,20 +59,18 @@ def routes(writer: Writer, pool: Pool, ledger: Ledger, catalogue: Catalogue, clo
         return await holds.show_all(pool, ledger, clock, account, wanted, limit=limit, cursor=cursor)
 
     router = APIRouter()
-    router.include_router(_changing(writer, catalogue, clock))
+    router.include_router(_changing(writer, prices, policies, clock))
     router.include_router(reading)
     return router
 
 
-def _changing(writer: Writer, catalogue: Catalogue, clock: Clock) -> APIRouter:
+def _changing(writer: Writer, prices: Prices, policies: Policies, clock: Clock) -> APIRouter:
     router = APIRouter(prefix=_PREFIX, dependencies=[Depends(calling_service)], route_class=LeanRoute)
 
     @router.post("", operation_id="placeHold", status_code=201, response_model=HoldChanged)
     async def place(order: HoldOrder, caller: Caller, key: IdempotencyKey) -> Answer:
         """Reserve credits, once for a key of the caller; 402 if there are not enough."""
-        return await holds.place(
-            writer, catalogue.price_book, catalogue.policies, order, now=clock.now(), caller=caller, key=key
-        )
+        return await holds.place(writer, prices, policies, order, now=clock.now(), caller=caller, key=key)
 
     @router.post("/{hold}/capture", operation_id="captureHold", status_code=201, response_model=HoldChanged)
     async def capture(

@@ -12,11 +12,11 @@ from libs.chassis.idempotency import Answer, Key
 from libs.chassis.pool import Pool
 from libs.contracts import errors as codes
 from libs.contracts import ids
-from libs.contracts.catalogue import PriceBook
 from libs.contracts.credits import format_credits
 from libs.contracts.errors import PROBLEM_TYPE
 from libs.contracts.http.spending_v1 import ChargeBatch, ChargeOrder, ChargeRefundOrder
 from services.credits.domain.postings import Cause, Charge, ChargeRefund, Result
+from services.credits.domain.pricing import Prices
 from services.credits.operations import answers
 from services.credits.operations.answers import Refused, Shown
 from services.credits.operations.costs import cost
@@ -24,15 +24,15 @@ from services.credits.operations.writer import Writer
 from services.credits.store import charges as store
 
 
-async def charge(writer: Writer, book: PriceBook, order: ChargeOrder, *, caller: str, key: str) -> Answer:
+async def charge(writer: Writer, prices: Prices, order: ChargeOrder, *, caller: str, key: str) -> Answer:
     """Burn credits, once for a key of the caller and once for a reference. Raises what an order cannot be rated for."""
-    posting = _posting(book, order, caller)
+    posting = _posting(prices, order, caller)
     named = Key.of(caller=caller, key=key, operation="charge", body=order.model_dump(mode="json"))
     return await writer.write([posting], key=named, shape=lambda results, _: _charged(results[0]))
 
 
-def _posting(book: PriceBook, order: ChargeOrder, caller: str) -> Charge:
-    credits, cause = cost(book, order, "charge")
+def _posting(prices: Prices, order: ChargeOrder, caller: str) -> Charge:
+    credits, cause = cost(prices, order, "charge")
     id = ids.new_id()
     return Charge(account=order.account, key=id, fingerprint=id, amount=credits, cause=cause, actor=caller, id=id)
 
@@ -49,9 +49,9 @@ def _made(result: Result) -> Shown | None:
     return {**answers.charge(result.charge), "balance": answers.balance(result)}
 
 
-async def charge_many(writer: Writer, book: PriceBook, order: ChargeBatch, *, caller: str, key: str) -> Answer:
+async def charge_many(writer: Writer, prices: Prices, order: ChargeBatch, *, caller: str, key: str) -> Answer:
     """Burn credits for many things in one transaction, each decided by itself; a bad one spoils no other."""
-    read = [_read(book, row, order.account, caller) for row in order.charges]
+    read = [_read(prices, row, order.account, caller) for row in order.charges]
     postings = [row for row in read if isinstance(row, Charge)]
 
     def shape(results: Sequence[Result], _: datetime) -> Answer:
@@ -63,7 +63,7 @@ async def charge_many(writer: Writer, book: PriceBook, order: ChargeBatch, *, ca
     return await writer.write(postings, key=named, shape=shape)
 
 
-def _read(book: PriceBook, row: Any, account: UUID | None, caller: str) -> Charge | Refused:
+def _read(prices: Prices, row: Any, account: UUID | None, caller: str) -> Charge | Refused:
     """Read one charge of a batch, or tell what is wrong with it."""
     if account is not None and isinstance(row, dict):
         row = {"account": ids.show("account", account)} | row
@@ -71,7 +71,7 @@ def _read(book: PriceBook, row: Any, account: UUID | None, caller: str) -> Charg
         order = ChargeOrder.model_validate(row)
         if account is not None and order.account != account:
             raise NotFoundError("this account is not yours to charge")
-        return _posting(book, order, caller)
+        return _posting(prices, order, caller)
     except ValidationError as error:
         first = error.errors()[0]
         where = "/".join(str(part) for part in first["loc"])

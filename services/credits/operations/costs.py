@@ -4,11 +4,10 @@ from typing import NamedTuple
 
 import orjson
 
-from libs.contracts.catalogue import PriceBook
 from libs.contracts.http.credits_v1 import TransactionType
 from libs.contracts.http.spending_v1 import Spending
 from services.credits.domain.postings import Cause
-from services.credits.domain.rating import rate
+from services.credits.domain.pricing import Prices
 
 
 class Cost(NamedTuple):
@@ -18,12 +17,12 @@ class Cost(NamedTuple):
     cause: Cause
 
 
-def cost(book: PriceBook, order: Spending, type: TransactionType) -> Cost:
+def cost(prices: Prices, order: Spending, type: TransactionType) -> Cost:
     """Find out what an order costs. Raises UnknownMeterError, UnratableUsageError."""
     credits, version = order.amount or 0, None
     if order.meter is not None:
         quantity = 1 if order.quantity is None else order.quantity
-        credits, version = rate(book, order.meter, quantity, order.properties), book.version
+        credits, version = prices.rate(order.meter, quantity, order.properties).credits, prices.version
     reference = order.reference
     return Cost(
         credits,

@@ -9,11 +9,12 @@ from libs.chassis.errors import InvalidRequestError, NotFoundError
 from libs.chassis.idempotency import Answer, Key
 from libs.chassis.pool import Pool
 from libs.contracts import ids
-from libs.contracts.catalogue import Policies, PriceBook
+from libs.contracts.catalogue import Policies
 from libs.contracts.http.credits_v1 import TransactionType
 from libs.contracts.http.spending_v1 import CaptureOrder, ExtendOrder, HoldOrder
 from services.credits.domain.errors import HoldTooLongError
 from services.credits.domain.postings import Capture, Cause, Extend, Hold, Release, Result
+from services.credits.domain.pricing import Prices
 from services.credits.operations import answers
 from services.credits.operations.answers import Shown
 from services.credits.operations.costs import cost
@@ -25,10 +26,10 @@ from services.credits.store.holds import Wanted
 
 
 async def place(
-    writer: Writer, book: PriceBook, policies: Policies, order: HoldOrder, *, now: datetime, caller: str, key: str
+    writer: Writer, prices: Prices, policies: Policies, order: HoldOrder, *, now: datetime, caller: str, key: str
 ) -> Answer:
     """Reserve credits, once for a key of the caller. Raises HoldTooLongError, and why an order cannot be rated."""
-    credits, cause = cost(book, order, "hold")
+    credits, cause = cost(prices, order, "hold")
     if credits == 0:
         raise InvalidRequestError("this costs nothing, and there is nothing to hold")
     seconds = order.expires_in or policies.hold_seconds

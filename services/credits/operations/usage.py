@@ -9,12 +9,11 @@ from msgspec import Struct
 from libs.chassis import failpoints, outbox
 from libs.chassis.errors import DomainError
 from libs.chassis.pool import Connection, Pool
-from libs.contracts.catalogue import PriceBook
 from libs.contracts.credits import format_credits
 from libs.contracts.errors import INVALID_REQUEST, ErrorCode
 from libs.contracts.events import UsageRejected
 from services.credits.domain.postings import REFUSALS, Cause, Result, Usage
-from services.credits.domain.rating import rate
+from services.credits.domain.pricing import Prices
 from services.credits.domain.usage_events import UsageEvent
 from services.credits.operations.ledger import Ledger
 from services.credits.store import accounts, usage
@@ -43,17 +42,17 @@ class Rated(Struct, eq=False, gc=False):
     refusal: Refusal | None
 
 
-def rated(book: PriceBook, event: UsageEvent, now: datetime) -> Rated:
+def rated(prices: Prices, event: UsageEvent, now: datetime) -> Rated:
     """Rate an event, before anything is locked."""
     if event.problem is not None:
         return _unratable(event, INVALID_REQUEST, event.problem)
     if event.time is not None and not now - OLDEST <= event.time <= now + NEWEST:
         return _unratable(event, INVALID_REQUEST, "the event's time lies too far in the past or the future")
     try:
-        credits = rate(book, event.meter, event.quantity, event.properties)
+        credits = prices.rate(event.meter, event.quantity, event.properties).credits
     except DomainError as error:
         return _unratable(event, error.code, error.detail)
-    cause = Cause("usage", None, event.meter, None, event.details(), book.version)
+    cause = Cause("usage", None, event.meter, None, event.details(), prices.version)
     posting = Usage(
         account=event.account,
         key=event.key,

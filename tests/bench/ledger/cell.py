@@ -31,7 +31,13 @@ CATALOGUE = {
     "name": "bench",
     "price_book": {
         "version": "bench-1",
-        "meters": {METER: {"unit": "unit", "prices": [{"when": {"tier": "standard"}, "credits": "0.5"}]}},
+        "meters": {
+            METER: {
+                "unit": "unit",
+                "properties": {"tier": {"type": "text"}, "produced": {"type": "text", "default": ""}},
+                "prices": [{"when": 'tier == "standard"', "credits": "0.5"}],
+            }
+        },
     },
 }
 POSTGRES = (

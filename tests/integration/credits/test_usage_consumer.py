@@ -16,7 +16,7 @@ from libs.contracts import ids
 from libs.contracts.envelope import CloudEvent
 from libs.contracts.topics import USAGE_EVENTS
 from services.credits.consumers import UsageConsumer
-from tests.support.ledger import CATALOGUE, Credits, used
+from tests.support.ledger import PRICES, Credits, used
 
 Worker = Callable[[], UsageConsumer]
 
@@ -38,7 +38,7 @@ async def worker(credits: Credits, infrastructure: Infrastructure) -> AsyncItera
                 infrastructure.kafka,
                 pool=credits.pool,
                 ledger=credits.ledger,
-                book=CATALOGUE.price_book,
+                prices=PRICES,
                 clock=credits.clock,
                 batch=20,
                 session_ms=3000,
