@@ -1,6 +1,6 @@
 # Scrip. Nothing but Python 3.11+ and make is needed; everything else comes as packages into .venv and .scrip.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test verify format lock generate bench-platform bench-ledger bench-ledger-large clean
+.PHONY: help setup demo up down test verify format lock generate bench-platform bench-ledger bench-ledger-large bench-prices clean
 
 PYTHON ?= python3
 # Five processes start together: compiled once is half the time. (Empty means: do write bytecode.)
@@ -57,6 +57,9 @@ generate: setup ## schemas and references, from the code
 
 bench-platform: setup ## how fast the whole is: build/bench/platform.json
 	@exec $(BIN)/python -m tests.bench.platform
+
+bench-prices: setup ## what rating a usage costs: build/bench/prices.json
+	@exec $(BIN)/python -m tests.bench.prices
 
 bench-ledger: setup ## how fast the ledger is, beside its floors: build/bench/ledger.json
 	@exec $(BIN)/python -m tests.bench.ledger

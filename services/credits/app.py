@@ -25,7 +25,7 @@ _LARGEST_BODY = 8 * 1024 * 1024
 async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
     """Put the service together, for the role that the foundation was laid for."""
     catalogue = Catalogue.of(yaml.safe_load(settings.catalogue.read_text()))
-    prices = _prices(settings.catalogue, catalogue)
+    prices = prices_of(settings.catalogue, catalogue)
     pool, clock = foundation.pool, foundation.clock
     ledger = Ledger(clock, Rules.of(catalogue))
     usage = [_usage_consumer(settings, foundation, ledger, prices) for _ in range(settings.usage_consumers)]
@@ -56,7 +56,7 @@ async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
     return foundation.parts(app, clients=[writer], jobs=work)
 
 
-def _prices(file: Path, catalogue: Catalogue) -> Prices:
+def prices_of(file: Path, catalogue: Catalogue) -> Prices:
     """Compile the price book. Raises ValueError that points at the line of the file that is wrong."""
     try:
         return Prices(catalogue.price_book)

@@ -1,5 +1,6 @@
 """A price book that cannot be used is refused when it is loaded, and says where it is wrong."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import yaml
 
 from libs.contracts.catalogue import Catalogue
 from libs.contracts.price_book import MOST_RULES, PriceBook
+from services.credits.app import prices_of
 from services.credits.domain.pricing import PriceBookError, Prices, line_of
 
 DOCUMENT = """\
@@ -51,6 +53,13 @@ def test_a_condition_that_is_wrong_is_found_when_the_book_is_loaded(condition: s
     assert error.why.startswith(why) or why in error.why
     assert error.where == ("meters", "video", "prices", 1)
     assert line_of(DOCUMENT, ("price_book", *error.where)) == 13
+
+
+def test_a_service_does_not_start_with_a_wrong_book_and_says_where_it_is_wrong(tmp_path: Path) -> None:
+    file = tmp_path / "catalogue.yaml"
+    file.write_text(DOCUMENT.replace("CONDITION", "resolution > 5"))
+    with pytest.raises(ValueError, match=r"catalogue\.yaml, line 13: at character 12: found no matching overload"):
+        prices_of(file, Catalogue.of(yaml.safe_load(file.read_text())))
 
 
 def test_a_place_that_is_not_there_is_as_near_as_can_be() -> None:
