@@ -32,7 +32,6 @@ class OneClusterClient(AIOKafkaClient):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self._cluster_id: str | None = None
         self._known_connections: WeakSet[Any] = WeakSet()
-        self._asking = asyncio.Lock()
 
     async def _get_conn(self, node_id: Any, *, group: Any = ConnectionGroup.DEFAULT, no_hint: bool = False) -> Any:
         """Give a connection, None if there is none, as aiokafka's. Raises AnotherClusterError."""
@@ -40,9 +39,7 @@ class OneClusterClient(AIOKafkaClient):  # type: ignore[misc]
         if conn is None or conn in self._known_connections:
             return conn
         try:
-            async with self._asking:
-                if conn not in self._known_connections:
-                    await self._ask(conn)
+            await self._ask(conn)
         except AnotherClusterError:
             conn.close()
             raise
