@@ -88,7 +88,7 @@ class Pool:
             except BaseException as error:
                 if not _is_lost(conn):
                     self._disturbed.add(process)
-                # Our mistakes go by these names too, but not over a connection that is closed.
+                # our mistakes go by these names too, but not over a connection that is closed
                 elif isinstance(error, (asyncpg.InterfaceError, asyncpg.InternalClientError)):
                     raise ConnectionLostError(str(error)) from error
                 raise

@@ -145,7 +145,7 @@ class UsageConsumer:
                     polled = Polled(self._drain.generation, [], [], {})
                 polling = asyncio.create_task(self._poll(consumer))
                 async with self._drain.lock:
-                    # else partitions have just moved: the poll that has begun is stale too, and we go back after it
+                    # if partitions moved before we had the lock, the poll that has begun is stale too: we go back then
                     if polled.offsets and polled.generation == self._drain.generation:
                         await self._apply(polled)
                         offsets.note(polled.offsets)

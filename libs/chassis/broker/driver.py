@@ -7,7 +7,8 @@ place would be consumed out of order, or never. So each new connection is asked 
 leads to another is not used: polls and commits raise AnotherClusterError, and a new consumer begins where its group is
 on the new cluster.
 
-And a consumer that is stopped while the broker is away says so to nobody: aiokafka cancels whoever stops it.
+And a consumer can be stopped while the broker is away: aiokafka's `stop` raises CancelledError in whoever called it, if
+it meets a fetch that rests between two tries.
 """
 
 import asyncio
@@ -65,7 +66,7 @@ class OneClusterClient(AIOKafkaClient):  # type: ignore[misc]
 
 
 class QuietFetcher(Fetcher):  # type: ignore[misc]
-    """Fetches that end when they are cancelled, between two tries too: `stop` waits for them."""
+    """Fetches that end when they are cancelled, between two tries too."""
 
     async def _proc_fetch_request(self, *args: Any) -> Any:
         try:

@@ -1,4 +1,4 @@
-"""Offsets committed a little later than the effect, those of several batches at once: a commit costs as much as one.
+"""Offsets committed a little later than the effect, those of several batches at once: each commit costs alike.
 
 What is not committed yet is delivered again after a crash, and recognised.
 """

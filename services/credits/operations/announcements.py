@@ -10,6 +10,7 @@ import msgspec
 
 from libs.chassis.broker.producer import Message, Producer
 from libs.chassis.clock import Clock
+from libs.chassis.leading import leading
 from libs.chassis.pacing import paced
 from libs.chassis.pool import Connection, Pool
 from libs.contracts import ids
@@ -22,8 +23,7 @@ _CHANGES_A_PASS = 1000
 _CHANGES_AT_ONCE = 100
 _ACCOUNTS_AT_ONCE = 250
 _PAUSES = 2
-"""Times as long as announcing those took: a third of the time goes into it. The longer it takes, the more changes are
-one."""
+"""Times as long as announcing those took. The longer it all takes, the more changes of an account are told as one."""
 
 
 async def announce_balances(pool: Pool, producer: Producer, clock: Clock) -> int:
@@ -31,13 +31,8 @@ async def announce_balances(pool: Pool, producer: Producer, clock: Clock) -> int
 
     One worker at a time. What is told twice, because we died in between, carries the same sequence and harms nobody.
     """
-    async with pool.connection() as conn:
-        if not await announcements.take_the_lead(conn):
-            return 0
-        try:
-            return await _announce(conn, producer, clock)
-        finally:
-            await announcements.step_down(conn)
+    async with pool.connection() as conn, leading(conn, announcements.LOCK) as leads:
+        return await _announce(conn, producer, clock) if leads else 0
 
 
 async def _announce(conn: Connection, producer: Producer, clock: Clock) -> int:

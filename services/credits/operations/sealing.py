@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from libs.chassis import failpoints
 from libs.chassis.clock import Clock
+from libs.chassis.leading import leading
 from libs.chassis.pacing import paced
 from libs.chassis.pool import Pool
 from services.credits.clients import HeadFile
@@ -62,9 +63,9 @@ class Sealer:
         return True
 
     async def _seal_block(self) -> int:
-        """Seal the next block in a transaction of its own; 0 if there is none, or another worker seals."""
-        async with self._pool.transaction() as conn:
-            if not await store.take_the_lead(conn):
+        """Seal the next block; 0 if there is none, or another worker seals. Its batches are what they will ever be."""
+        async with self._pool.connection() as conn, leading(conn, store.LOCK) as leads:
+            if not leads:
                 return 0
             before, done = await store.last_block(conn)
             batches = await store.batches(conn, above=done, upto=self._settled, limit=_BATCHES_A_BLOCK)
@@ -75,8 +76,9 @@ class Sealer:
             async for some in paced(_pieces(found, most=_ENTRIES_AT_ONCE), pauses=_PAUSES):
                 hashed += await store.hash_batches(conn, some)
             block = seal(before, found[-1].id, hashed, at=self._clock.now())
-            await store.add_block(conn, block)
-            failpoints.reach("credits.seal.before_commit")
+            async with conn.transaction():
+                await store.add_block(conn, block)
+                failpoints.reach("credits.seal.before_commit")
         failpoints.reach("credits.seal.after_commit")
         return block.entries
 

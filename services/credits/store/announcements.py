@@ -5,17 +5,8 @@ from uuid import UUID
 
 from libs.chassis.pool import Connection
 
-_LOCK = 0x5C21B004
-
-
-async def take_the_lead(conn: Connection) -> bool:
-    """Be the only one who announces, on this connection; False if another is."""
-    return await conn.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK) is True
-
-
-async def step_down(conn: Connection) -> None:
-    """Let another announce."""
-    await conn.execute("SELECT pg_advisory_unlock($1)", _LOCK)
+LOCK = 0x5C21B004
+"""Whoever announces has it."""
 
 
 async def unannounced(conn: Connection, *, above: int, limit: int) -> list[tuple[int, list[UUID]]]:

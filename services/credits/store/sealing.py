@@ -8,7 +8,8 @@ from uuid import UUID
 from libs.chassis.pool import Connection, Record
 from services.credits.domain.sealing import MARK_BYTES, NOTHING, Block, Head, SealedBatch
 
-_LOCK = 0x5C21B003
+LOCK = 0x5C21B003
+"""Whoever seals has it."""
 _EMPTY = bytes.fromhex("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
 """SHA-256 of nothing: the hash of a batch without entries."""
 
@@ -39,11 +40,6 @@ class Mark:
     sequence: int
     leg: int
     mark: bytes
-
-
-async def take_the_lead(conn: Connection) -> bool:
-    """Be the only one who seals until the transaction ends; False if another is."""
-    return await conn.fetchval("SELECT pg_try_advisory_xact_lock($1)", _LOCK) is True
 
 
 async def moment(conn: Connection) -> Moment:

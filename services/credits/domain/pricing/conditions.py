@@ -11,9 +11,8 @@ from typing import Any
 from cel_expr_python import cel
 
 from libs.contracts.price_book import BooleanProperty, IntegerProperty, Property
-from services.credits.domain.pricing.errors import PriceBookError
+from services.credits.domain.pricing.errors import PriceBookError, Where
 
-Where = tuple[str | int, ...]
 Holding = Callable[[Mapping[str, Any]], int]
 """Tells which conditions hold for some properties: bit by bit, the first one lowest. Raises ValueError if one fails."""
 

@@ -1,10 +1,13 @@
 """What can be wrong with a price book."""
 
+Where = tuple[str | int, ...]
+"""Leads to a place in a document, such as ("meters", "video", "prices", 0)."""
+
 
 class PriceBookError(ValueError):
-    """The book cannot be used; `where` leads to the place in the document, such as ("meters", "video", "prices", 0)."""
+    """The book cannot be used: `where` in it, and `why`."""
 
-    def __init__(self, where: tuple[str | int, ...], why: str) -> None:
+    def __init__(self, where: Where, why: str) -> None:
         super().__init__(f"{'.'.join(map(str, where))}: {why}")
         self.where = where
         self.why = why

@@ -1,11 +1,11 @@
 """Finding the line of a YAML or JSON document that an error is about."""
 
-from collections.abc import Sequence
-
 import yaml
 
+from services.credits.domain.pricing.errors import Where
 
-def line_of(document: str, where: Sequence[str | int]) -> int:
+
+def line_of(document: str, where: Where) -> int:
     """Tell the line, from 1, of the place that `where` leads to, or of the last part of it that is there."""
     node, line = yaml.compose(document), 1
     for step in where:

@@ -32,9 +32,9 @@ ROUND: dict[str, Callable[[Exact], int]] = {"up": _up, "down": _down, "nearest":
 """By name, of what is not negative: up to the next whole, down, from half on up, or a half to the even neighbour."""
 
 
-def percent(value: Exact, percent: int) -> Exact:
+def percent(value: Exact, so_many: int) -> Exact:
     """Take so many percent of something."""
-    hundredfold = value * percent
+    hundredfold = value * so_many
     if isinstance(hundredfold, int) and not hundredfold % 100:  # as with most prices: no ratio is needed
         return hundredfold // 100
     return hundredfold * _HUNDREDTH

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Any, NamedTuple
 
 from libs.contracts.credits import format_credits
@@ -15,8 +14,6 @@ from services.credits.domain.pricing.rounding import Exact, billed_units, percen
 
 _MOST_REMEMBERED = 4096
 """Combinations of values for which it is known which rules hold: resolutions and qualities, hardly ever ids."""
-
-
 _WORD = re.compile("[a-z][a-z0-9_]*")
 
 
@@ -27,7 +24,6 @@ class Applied(NamedTuple):
     surcharges: Sequence[Surcharge]
     add_ons: Sequence[AddOn]
     outcome: Outcome | None
-
     percent: int
     """What is charged of the price."""
     once: int
@@ -43,7 +39,8 @@ class Tariff:
         self.meter = meter
         self._name = name
         self._declared = Declared(meter.properties)
-        self._billed_units = billed_units(meter.billing)
+        self.units = billed_units(meter.billing)
+        """Turns a quantity into billed units."""
         self._rules: list[Any] = [*meter.prices, *meter.surcharges, *meter.add_ons, *meter.outcomes]
         places = [
             ("meters", name, kind, number)
@@ -55,10 +52,6 @@ class Tariff:
         words = set(_WORD.findall(" ".join(rule.when or "" for rule in self._rules)))
         self._asked = [name for name in meter.properties if name in words]
         self._remembered: dict[tuple[PropertyValue, ...], Applied] = {}
-
-    def units(self, quantity: int | Decimal) -> Exact:
-        """Turn a quantity into billed units."""
-        return self._billed_units(quantity)
 
     def applied(self, properties: Mapping[str, PropertyValue]) -> Applied:
         """Find the rules that hold. Raises UnratableUsageError: properties that may not be so, or fit no price."""
@@ -92,8 +85,7 @@ class Tariff:
 
     def cost(self, units: Exact, applied: Applied) -> Exact:
         """Tell what so many billed units cost, in micro-credits, to the last part of one."""
-        each = applied.price.credits
-        cost: Exact = units * each
+        cost: Exact = units * applied.price.credits
         if applied.surcharges:
             cost = percent(cost, applied.percent)
         if applied.add_ons:
@@ -106,7 +98,7 @@ class Tariff:
 def explained(tariff: Tariff, units: Exact, applied: Applied) -> list[str]:
     """Say in words which rules made a price."""
     price = applied.price
-    said = [f"{_number(units)} {tariff.meter.unit} at {format_credits(price.credits)}"]
+    said = [f"{units} {tariff.meter.unit} at {format_credits(price.credits)}"]
     if price.when:
         said[0] += f" ({price.when})"
     said += [f"{rule.name}: {rule.percent:+d} %" for rule in applied.surcharges]
@@ -117,9 +109,3 @@ def explained(tariff: Tariff, units: Exact, applied: Applied) -> list[str]:
     if applied.outcome is not None:
         said.append(f"{applied.outcome.name}: {applied.outcome.percent} % is charged")
     return said
-
-
-def _number(units: Exact) -> str:
-    if units == int(units):
-        return str(int(units))
-    return str(units) if isinstance(units, int) else f"{units.numerator}/{units.denominator}"

@@ -29,6 +29,10 @@ def prices(name: str) -> Prices:
         ("10", HD | {"premium_tts": True}, "53"),
         ("2.1", FULL_HD | {"ai_enhancement": True}, "28"),
         ("1", HD | {"custom_music": True, "premium_tts": True, "ai_enhancement": True}, "14"),
+        ("5", FULL_HD, "40"),
+        ("0.1", HD, "5"),
+        ("3.000001", HD, "20"),
+        ("0", HD, "0"),
     ],
 )
 def test_a_video_costs_what_its_started_minutes_do_and_its_add_ons(
