@@ -43,7 +43,7 @@ async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
     if foundation.serves:
         foundation.serve_internally(
             app,
-            charges.routes(writer, pool, prices),
+            charges.routes(writer, pool, clock, prices),
             holds.routes(writer, pool, ledger, clock, prices=prices, policies=catalogue.policies),
             transfers.routes(writer, catalogue),
             accounts.routes(pool, ledger, catalogue, clock),

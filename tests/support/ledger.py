@@ -31,7 +31,7 @@ CATALOGUE = Catalogue.model_validate(
             "meters": {
                 "video": {
                     "unit": "minute",
-                    "properties": {"resolution": {"type": "text"}},
+                    "properties": {"resolution": {"type": "text", "values": ["720p", "1080p"]}},
                     "billing": {"rounding": "up"},
                     "prices": [
                         {"when": 'resolution == "720p"', "credits": "5"},

@@ -53,6 +53,11 @@ class Spending(Request):
     metadata: Metadata = Field(default_factory=dict)
     """Whatever the caller wants to find again."""
 
+    @property
+    def quantity_used(self) -> Decimal:
+        """How much of the meter's unit: 1 if it was not said."""
+        return Decimal(1) if self.quantity is None else self.quantity
+
     @model_validator(mode="after")
     def _says_how_much(self) -> Self:
         if (self.amount is None) == (self.meter is None):

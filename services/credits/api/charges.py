@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
+from libs.chassis.clock import Clock
 from libs.chassis.idempotency import Answer
 from libs.chassis.internal_api import Caller, IdempotencyKey, calling_service
 from libs.chassis.lean_routes import LeanRoute
@@ -20,7 +21,7 @@ _PREFIX = "/internal/v1/charges"
 Account = Annotated[AccountId, Query()]
 
 
-def routes(writer: Writer, pool: Pool, prices: Prices) -> APIRouter:
+def routes(writer: Writer, pool: Pool, clock: Clock, prices: Prices) -> APIRouter:
     """Make the routes."""
     reading = APIRouter(prefix=_PREFIX, dependencies=[Depends(calling_service)])
 
@@ -30,23 +31,23 @@ def routes(writer: Writer, pool: Pool, prices: Prices) -> APIRouter:
         return await charges.show(pool, charge, account=account)
 
     router = APIRouter()
-    router.include_router(_changing(writer, prices))
+    router.include_router(_changing(writer, clock, prices))
     router.include_router(reading)
     return router
 
 
-def _changing(writer: Writer, prices: Prices) -> APIRouter:
+def _changing(writer: Writer, clock: Clock, prices: Prices) -> APIRouter:
     router = APIRouter(prefix=_PREFIX, dependencies=[Depends(calling_service)], route_class=LeanRoute)
 
     @router.post("", operation_id="charge", status_code=201, response_model=contract.ChargeMade)
     async def charge(order: ChargeOrder, caller: Caller, key: IdempotencyKey) -> Answer:
         """Burn credits, once for a key of the caller and once for a reference; 402 if there are not enough."""
-        return await charges.charge(writer, prices, order, caller=caller, key=key)
+        return await charges.charge(writer, prices, order, at=clock.now(), caller=caller, key=key)
 
     @router.post("/batch", operation_id="chargeMany", response_model=contract.ChargeBatchDone)
     async def charge_many(order: ChargeBatch, caller: Caller, key: IdempotencyKey) -> Answer:
         """Burn credits for many things, each decided by itself."""
-        return await charges.charge_many(writer, prices, order, caller=caller, key=key)
+        return await charges.charge_many(writer, prices, order, at=clock.now(), caller=caller, key=key)
 
     @router.post(
         "/{charge}/refunds", operation_id="refundCharge", status_code=201, response_model=contract.ChargeRefunded

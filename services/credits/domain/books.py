@@ -13,7 +13,7 @@ from libs.contracts.catalogue import Catalogue
 from libs.contracts.events import Event, LotExpired
 from services.credits.domain.accounts import Account, BurntCharge, HeldCredits, Lot
 from services.credits.domain.limits import Guard, Limits
-from services.credits.domain.postings import Outcome, Posting, Result
+from services.credits.domain.postings import Metered, Outcome, Posting, Result
 
 Entry = tuple[object, ...]
 """A row of the journal, in the order of the columns that `store.entries` writes."""
@@ -58,6 +58,14 @@ class Rules:
         )
 
 
+@dataclass(slots=True)
+class Count:
+    """What an account used of a meter in a period, in millionths of the meter's unit."""
+
+    used: int = 0
+    changed: bool = False
+
+
 class Books:
     """Accounts, lots, holds and charges of one batch, by their ids, and the entries it makes."""
 
@@ -74,6 +82,7 @@ class Books:
         self.lots: dict[UUID, Lot] = {}
         self.holds: dict[UUID, HeldCredits] = {}
         self.charges: dict[UUID, BurntCharge] = {}
+        self.counts: dict[tuple[UUID, str, str], Count] = {}
         self.entries: list[Entry] = []
         self.late: list[Lot] = []
         self.guard: Guard | None = None
@@ -121,6 +130,19 @@ class Books:
             )
         )
         self._leg += 1
+
+    def price(self, posting: Posting, metered: Metered) -> None:
+        """Say what a usage costs after all that was counted before it."""
+        posting.amount = metered.rating.credits_after(self._count(posting.account, metered).used)
+
+    def count(self, posting: Posting, metered: Metered) -> None:
+        """Count a usage that was accepted."""
+        count = self._count(posting.account, metered)
+        count.used += metered.rating.counted
+        count.changed = True
+
+    def _count(self, account: UUID, metered: Metered) -> Count:
+        return self.counts.setdefault((account, metered.meter, metered.period), Count())
 
     def remember(self, posting: Posting, result: Result) -> None:
         """Know a posting of this batch, should it be repeated in it."""

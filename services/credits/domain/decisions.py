@@ -68,10 +68,15 @@ def _decide_anew(books: Books, posting: Posting) -> Result:
     account = books.accounts.get(posting.account)
     if account is None:
         return Result(posting, "unknown_account")
+    if posting.metered is not None:
+        books.price(posting, posting.metered)
     rule, least = _RULES[type(posting)]
     if not least <= posting.amount <= LARGEST:
         return books.refused(account, posting, "invalid")
-    return rule(books, account, posting)
+    result = rule(books, account, posting)
+    if posting.metered is not None and result.outcome == "accepted" and not isinstance(posting, Hold):
+        books.count(posting, posting.metered)  # what is reserved alone is not used yet
+    return result
 
 
 def settle_what_is_due(books: Books) -> list[Result]:

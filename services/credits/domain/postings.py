@@ -13,6 +13,7 @@ from libs.contracts.errors import ErrorCode
 from libs.contracts.events.payments_v1 import LotKind
 from libs.contracts.http.credits_v1 import TransactionType
 from services.credits.domain.accounts import BurntCharge, HeldCredits
+from services.credits.domain.pricing import Rating
 
 PRIORITY: dict[LotKind, int] = {
     "promotional": 10,
@@ -69,14 +70,26 @@ class Cause(msgspec.Struct, frozen=True, gc=False):
     price_version: str | None = None
 
 
+class Metered(msgspec.Struct, frozen=True, gc=False):
+    """A cost that depends on what the account used of a meter before, in the same period."""
+
+    meter: str
+    period: str
+    rating: Rating
+
+
 class Posting(msgspec.Struct, kw_only=True, eq=False, gc=False):
-    """One wish to change a balance. `key` deduplicates it; `fingerprint` tells its content from another's."""
+    """One wish to change a balance. `key` deduplicates it; `fingerprint` tells its content from another's.
+
+    Where the cost is `metered`, `amount` is the most it can be until the posting is decided.
+    """
 
     account: UUID
     key: UUID
     fingerprint: UUID
     amount: int
     cause: Cause
+    metered: Metered | None = None
     actor: str | None = None
     """Who spends, such as `user:usr_...` or `key:key_...`: his own limits hold too."""
 

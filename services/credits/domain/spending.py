@@ -1,5 +1,8 @@
 """Spending: usage, charges and their refunds, transfers."""
 
+import json
+from decimal import Decimal
+
 from services.credits.domain.accounts import Account, BurntCharge, Leg, Lot
 from services.credits.domain.books import REVENUE, TRANSIT, Books, why_not
 from services.credits.domain.postings import PRIORITY, Charge, ChargeRefund, Outcome, Result, Spend, Transfer
@@ -42,10 +45,17 @@ def charge(books: Books, account: Account, posting: Charge) -> Result:
 
 
 def _charged_before(books: Books, account: Account, posting: Charge, before: BurntCharge) -> Result:
-    same = before.amount == posting.amount
+    """Answer with the charge that stands: its price may have changed since, what it is for may not."""
+    priced = posting.cause.price_version is not None
+    same = _use(before.details) == _use(posting.cause.details) if priced else before.amount == posting.amount
     result = books.refused(account, posting, "duplicate" if same else "reference_reused")
     result.charge = before.as_it_is()
     return result
+
+
+def _use(details: str | None) -> object:
+    kept = json.loads(details or "{}")
+    return kept.get("meter"), Decimal(kept.get("quantity", 0)), kept.get("properties")
 
 
 def _note(books: Books, posting: Charge, legs: list[Leg]) -> BurntCharge:

@@ -24,17 +24,26 @@ from services.credits.operations.writer import Writer
 from services.credits.store import charges as store
 
 
-async def charge(writer: Writer, prices: Prices, order: ChargeOrder, *, caller: str, key: str) -> Answer:
+async def charge(writer: Writer, prices: Prices, order: ChargeOrder, *, at: datetime, caller: str, key: str) -> Answer:
     """Burn credits, once for a key of the caller and once for a reference. Raises what an order cannot be rated for."""
-    posting = _posting(prices, order, caller)
+    posting = _posting(prices, order, caller, at)
     named = Key.of(caller=caller, key=key, operation="charge", body=order.model_dump(mode="json"))
     return await writer.write([posting], key=named, shape=lambda results, _: _charged(results[0]))
 
 
-def _posting(prices: Prices, order: ChargeOrder, caller: str) -> Charge:
-    credits, cause = cost(prices, order, "charge")
+def _posting(prices: Prices, order: ChargeOrder, caller: str, at: datetime) -> Charge:
+    credits, metered, cause = cost(prices, order, "charge", at=at)
     id = ids.new_id()
-    return Charge(account=order.account, key=id, fingerprint=id, amount=credits, cause=cause, actor=caller, id=id)
+    return Charge(
+        account=order.account,
+        key=id,
+        fingerprint=id,
+        amount=credits,
+        metered=metered,
+        cause=cause,
+        actor=caller,
+        id=id,
+    )
 
 
 def _charged(result: Result) -> Answer:
@@ -49,9 +58,11 @@ def _made(result: Result) -> Shown | None:
     return {**answers.charge(result.charge), "balance": answers.balance(result)}
 
 
-async def charge_many(writer: Writer, prices: Prices, order: ChargeBatch, *, caller: str, key: str) -> Answer:
+async def charge_many(
+    writer: Writer, prices: Prices, order: ChargeBatch, *, at: datetime, caller: str, key: str
+) -> Answer:
     """Burn credits for many things in one transaction, each decided by itself; a bad one spoils no other."""
-    read = [_read(prices, row, order.account, caller) for row in order.charges]
+    read = [_read(prices, row, order.account, caller, at) for row in order.charges]
     postings = [row for row in read if isinstance(row, Charge)]
 
     def shape(results: Sequence[Result], _: datetime) -> Answer:
@@ -63,7 +74,7 @@ async def charge_many(writer: Writer, prices: Prices, order: ChargeBatch, *, cal
     return await writer.write(postings, key=named, shape=shape)
 
 
-def _read(prices: Prices, row: Any, account: UUID | None, caller: str) -> Charge | Refused:
+def _read(prices: Prices, row: Any, account: UUID | None, caller: str, at: datetime) -> Charge | Refused:
     """Read one charge of a batch, or tell what is wrong with it."""
     if account is not None and isinstance(row, dict):
         row = {"account": ids.show("account", account)} | row
@@ -71,7 +82,7 @@ def _read(prices: Prices, row: Any, account: UUID | None, caller: str) -> Charge
         order = ChargeOrder.model_validate(row)
         if account is not None and order.account != account:
             raise NotFoundError("this account is not yours to charge")
-        return _posting(prices, order, caller)
+        return _posting(prices, order, caller, at)
     except ValidationError as error:
         first = error.errors()[0]
         where = "/".join(str(part) for part in first["loc"])

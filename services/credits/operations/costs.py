@@ -1,31 +1,34 @@
 """What an order costs, and what is kept of it: an amount that its caller names, or a usage that the book rates."""
 
+from datetime import datetime
 from typing import NamedTuple
 
 import orjson
 
 from libs.contracts.http.credits_v1 import TransactionType
 from libs.contracts.http.spending_v1 import Spending
-from services.credits.domain.postings import Cause
-from services.credits.domain.pricing import Prices
+from services.credits.domain.postings import Cause, Metered
+from services.credits.domain.pricing import Prices, Rating, period_of
 
 
 class Cost(NamedTuple):
-    """So many micro-credits, and what for."""
+    """So many micro-credits, or so many at most where it is metered; and what for."""
 
     credits: int
+    metered: Metered | None
     cause: Cause
 
 
-def cost(prices: Prices, order: Spending, type: TransactionType) -> Cost:
+def cost(prices: Prices, order: Spending, type: TransactionType, *, at: datetime) -> Cost:
     """Find out what an order costs. Raises UnknownMeterError, UnratableUsageError."""
-    credits, version = order.amount or 0, None
+    credits, found, version = order.amount or 0, None, None
     if order.meter is not None:
-        quantity = 1 if order.quantity is None else order.quantity
-        credits, version = prices.rate(order.meter, quantity, order.properties).credits, prices.version
+        rating = prices.rate(order.meter, order.quantity_used, order.properties)
+        credits, found, version = rating.credits, metered(rating, order.meter, at), prices.version
     reference = order.reference
     return Cost(
         credits,
+        found,
         Cause(
             type,
             reference.type if reference else None,
@@ -37,12 +40,17 @@ def cost(prices: Prices, order: Spending, type: TransactionType) -> Cost:
     )
 
 
+def metered(rating: Rating, meter: str, at: datetime) -> Metered | None:
+    """Tell by what is counted for a usage of that time, if its price depends on what was used before."""
+    return Metered(meter, period_of(rating.tariff.meter, at), rating) if rating.counted else None
+
+
 def _details(order: Spending) -> str | None:
     """Write what is to be found again."""
     kept: dict[str, object] = {}
     if order.meter is not None:
         kept["meter"] = order.meter
-        kept["quantity"] = "1" if order.quantity is None else format(order.quantity, "f")
+        kept["quantity"] = format(order.quantity_used, "f")
     if order.properties:
         kept["properties"] = order.properties
     if order.metadata:

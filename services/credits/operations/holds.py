@@ -29,7 +29,7 @@ async def place(
     writer: Writer, prices: Prices, policies: Policies, order: HoldOrder, *, now: datetime, caller: str, key: str
 ) -> Answer:
     """Reserve credits, once for a key of the caller. Raises HoldTooLongError, and why an order cannot be rated."""
-    credits, cause = cost(prices, order, "hold")
+    credits, metered, cause = cost(prices, order, "hold", at=now)
     if credits == 0:
         raise InvalidRequestError("this costs nothing, and there is nothing to hold")
     seconds = order.expires_in or policies.hold_seconds
@@ -41,6 +41,7 @@ async def place(
         key=id,
         fingerprint=id,
         amount=credits,
+        metered=metered,
         cause=cause,
         actor=caller,
         id=id,

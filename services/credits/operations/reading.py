@@ -26,7 +26,7 @@ from services.credits.domain.postings import (
 )
 from services.credits.domain.tallies import Actor
 from services.credits.store import books as store
-from services.credits.store import limits
+from services.credits.store import counts, limits
 
 P = TypeVar("P", bound=Posting)
 
@@ -69,6 +69,7 @@ async def read(conn: Connection, books: Books, asked: Asked) -> None:
     books.repeats = len({posting.key for posting in asked.postings}) < len(asked.postings)
     await _read_keys(conn, books, asked.of(Usage))
     await _read_references(conn, books, asked)
+    await _read_counts(conn, books, asked)
     due = books.due = [a.id for a in books.accounts.values() if a.next_due is not None and a.next_due <= books.at]
     await _read_holds(conn, books, asked, due)
     await _read_actors(conn, books, asked.postings)
@@ -106,6 +107,17 @@ async def _read_references(conn: Connection, books: Books, asked: Asked) -> None
     }
     if charging:
         books.charged = await store.charged_references(conn, charging)
+
+
+async def _read_counts(conn: Connection, books: Books, asked: Asked) -> None:
+    """Read what was used before of meters whose prices depend on it. Until then such a posting costs what it may."""
+    names: set[tuple[UUID, str, str]] = set()
+    for posting in asked.of(Usage, Charge, Hold):
+        if (metered := posting.metered) is not None:
+            posting.amount = metered.rating.credits
+            names.add((posting.account, metered.meter, metered.period))
+    if names:
+        books.counts = await counts.read(conn, names)
 
 
 async def _read_holds(conn: Connection, books: Books, asked: Asked, due: Sequence[UUID]) -> None:

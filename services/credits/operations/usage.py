@@ -15,6 +15,7 @@ from libs.contracts.events import UsageRejected
 from services.credits.domain.postings import REFUSALS, Cause, Result, Usage
 from services.credits.domain.pricing import Prices
 from services.credits.domain.usage_events import UsageEvent
+from services.credits.operations.costs import metered
 from services.credits.operations.ledger import Ledger
 from services.credits.store import accounts, usage
 
@@ -49,7 +50,7 @@ def rated(prices: Prices, event: UsageEvent, now: datetime) -> Rated:
     if event.time is not None and not now - OLDEST <= event.time <= now + NEWEST:
         return _unratable(event, INVALID_REQUEST, "the event's time lies too far in the past or the future")
     try:
-        credits = prices.rate(event.meter, event.quantity, event.properties).credits
+        rating = prices.rate(event.meter, event.quantity, event.properties)
     except DomainError as error:
         return _unratable(event, error.code, error.detail)
     cause = Cause("usage", None, event.meter, None, event.details(), prices.version)
@@ -57,7 +58,8 @@ def rated(prices: Prices, event: UsageEvent, now: datetime) -> Rated:
         account=event.account,
         key=event.key,
         fingerprint=event.fingerprint,
-        amount=credits,
+        amount=rating.credits,
+        metered=metered(rating, event.meter, event.time or now) if rating.counted else None,
         cause=cause,
         actor=event.actor,
         undated=event.time is None,

@@ -13,7 +13,7 @@ from libs.chassis.pool import Connection, Record
 from services.credits.domain.accounts import Account, BurntCharge, HeldCredits, Leg, Lot, Part
 from services.credits.domain.books import Books, Known, Rules
 from services.credits.domain.tallies import Tally
-from services.credits.store import limits
+from services.credits.store import counts, limits
 
 WRITE = (Path(__file__).parents[1] / "sql" / "write.sql").read_text()
 
@@ -207,6 +207,7 @@ async def write(conn: Connection, books: Books) -> None:
     await limits.write_marks(conn, [account for account in books.accounts.values() if account.marked])
     if books.guard is not None:
         await limits.write_actors(conn, [actor for actor in books.guard.actors.values() if actor.changed])
+    await counts.write(conn, {name: count for name, count in books.counts.items() if count.changed})
     await _write_lots(conn, [lot for lot in books.lots.values() if lot.changed or lot.new])
     await _write_holds(conn, [hold for hold in books.holds.values() if hold.changed or hold.new])
     await _write_charges(conn, [charge for charge in books.charges.values() if charge.changed or charge.new])

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import asyncpg
 import yaml
+from rich.progress import Progress
 
 from deploy.embedded.databases import SERVICES, ServiceDatabase, create_databases
 from deploy.embedded.infrastructure import Infrastructure
@@ -22,8 +23,10 @@ from deploy.embedded.settings import PROJECT
 from deploy.embedded.settings import Settings as Servers
 from libs.chassis import invariants
 from libs.chassis.broker import topics
-from libs.chassis.pool import set_up
+from libs.chassis.clock import Clock
+from libs.chassis.pool import Pool, open_pool, set_up
 from libs.contracts.topics import ALL
+from services.credits.operations.sealing import Sealer
 from tests.support.databases import migrate
 
 METER = "bench.unit"
@@ -35,7 +38,7 @@ CATALOGUE = {
             METER: {
                 "unit": "unit",
                 "properties": {"tier": {"type": "text"}, "produced": {"type": "text", "default": ""}},
-                "prices": [{"when": 'tier == "standard"', "credits": "0.5"}],
+                "prices": [{"when": 'tier == "standard"', "credits": "0.5"}, {"credits": "1"}],
             }
         },
     },
@@ -79,14 +82,26 @@ class Cell:
         return int(size)
 
     async def bulk_load(self, entries: int) -> None:
-        """Burn a micro-credit so many times in the past, as if usage had, without the write path."""
+        """Burn a micro-credit so many times in the past, as if usage had, without the write path; sealed as ever."""
         conn = await asyncpg.connect(self.database.owner_url, command_timeout=3600)
         each = entries // len(self.accounts)
         async with conn.transaction():
             await conn.execute(_BULK, each)
             await conn.execute(_SETTLE, each)
         await conn.execute("VACUUM (ANALYZE) account, lot, entry")
+        last = await conn.fetchval("SELECT max(id) FROM batch")
         await conn.close()
+        pool = await open_pool(self.database.app_url, size=2, name="bench")
+        with Progress() as progress:
+            sealing = progress.add_task("sealing", total=entries)
+            sealer = Sealer(pool, Clock(), None)
+            while await self._last_sealed(pool) < last:
+                progress.advance(sealing, await sealer.seal())
+        await pool.close()
+
+    async def _last_sealed(self, pool: Pool) -> int:
+        async with pool.connection() as conn:
+            return int(await conn.fetchval("SELECT coalesce(max(last_batch), 0) FROM block"))
 
     async def audit(self) -> None:
         """Check the books. Raises AssertionError with the first breach."""
@@ -177,14 +192,16 @@ UPDATE account AS a SET head_lot = n.id, head_remaining = n.granted
 
 _BULK = """
 WITH applied AS (
-    INSERT INTO batch (entries, at) SELECT $1 * count(*), now() FROM account RETURNING id
-)
+    INSERT INTO batch (entries, at) SELECT (SELECT count(*) FROM account), now() FROM generate_series(1, $1::int)
+    RETURNING id
+),
+numbered AS (SELECT id, row_number() OVER (ORDER BY id) AS n FROM applied)
 INSERT INTO entry (account_id, key, lot_id, fingerprint, at, sequence, batch_id, amount, available_after, held_after,
                    debt_after, type, from_bucket, to_bucket, leg, reference_id, price_version, details)
-SELECT a.id, gen_random_uuid(), a.head_lot, a.id, now(), a.sequence + n, applied.id, 1, a.available - n, 0, 0, 'usage',
+SELECT a.id, gen_random_uuid(), a.head_lot, a.id, now(), a.sequence + n, numbered.id, 1, a.available - n, 0, 0, 'usage',
        'available', 'revenue', 0, 'bench.unit', 'bench-1',
        '{"source":"/bench","event_id":"00000000-0000-0000-0000-000000000000","quantity":"1"}'
-  FROM applied, account AS a CROSS JOIN generate_series(1, $1::int) AS n"""
+  FROM numbered CROSS JOIN account AS a ORDER BY numbered.id, a.id"""
 
 _SETTLE = """
 UPDATE account SET available = available - $1::int, head_remaining = head_remaining - $1::int, spent = spent + $1::int,

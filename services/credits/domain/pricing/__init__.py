@@ -3,5 +3,6 @@
 from .books import Prices, Rating
 from .errors import PriceBookError
 from .places import line_of
+from .tiers import period_of
 
-__all__ = ["PriceBookError", "Prices", "Rating", "line_of"]
+__all__ = ["PriceBookError", "Prices", "Rating", "line_of", "period_of"]

@@ -15,14 +15,23 @@ class Rating(NamedTuple):
     """What a usage costs, in whole micro-credits, and by which rules."""
 
     credits: int
+    """What it costs at most, if something is `counted`: how much that is depends on what was used before."""
+    prices: "Prices"
     tariff: Tariff
     units: Exact
     applied: Applied
+    counted: int = 0
+    """What it adds to what the account uses of the meter in the period, in millionths of the meter's own unit."""
 
-    @property
-    def rules(self) -> list[str]:
-        """Say in words which rules made the price, in the order in which they apply."""
-        return explained(self.tariff, self.units, self.applied)
+    def credits_after(self, counted: int) -> int:
+        """Tell what it costs once so much was used in the period."""
+        if not self.counted:
+            return self.credits
+        return self.prices.rounded(self.tariff.cost(self.units, self.applied, self.tariff.before(counted)))
+
+    def rules_after(self, counted: int) -> list[str]:
+        """Say in words which rules make the price, in the order in which they apply."""
+        return explained(self.tariff, self.units, self.applied, self.tariff.before(counted))
 
 
 class Prices:
@@ -40,8 +49,13 @@ class Prices:
             raise UnknownMeterError(f'the price book has no meter "{meter[:100]}"')
         applied = tariff.applied(properties)
         units = tariff.units(quantity)
-        cost = tariff.cost(units, applied)
+        counted = tariff.counted(units, applied) if tariff.counts else 0
+        cost = tariff.most(units, applied) if counted else tariff.cost(units, applied)
         credits = cost if isinstance(cost, int) else self._round(cost)
         if credits > LARGEST:
             raise UnratableUsageError("this usage costs more than an account can hold")
-        return Rating(credits, tariff, units, applied)
+        return Rating(credits, self, tariff, units, applied, counted)
+
+    def rounded(self, cost: Exact) -> int:
+        """Round to whole micro-credits, as the book says."""
+        return self._round(cost)

@@ -5,7 +5,7 @@ a bit for each condition that holds: going into the library and back costs more 
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from cel_expr_python import cel
@@ -16,6 +16,7 @@ from services.credits.domain.pricing.errors import PriceBookError, Where
 Holding = Callable[[Mapping[str, Any]], int]
 """Tells which conditions hold for some properties: bit by bit, the first one lowest. Raises ValueError if one fails."""
 
+_WORD = re.compile("[a-z][a-z0-9_]*")
 _LOOP = re.compile(r"\.\s*(all|exists|exists_one|map|filter)\s*\(")
 _COMPLAINT = re.compile(r"<input>:\d+:(\d+): (.*)")
 
@@ -39,6 +40,11 @@ def compile_conditions(properties: Mapping[str, Property], conditions: Sequence[
         return found | always
 
     return holding
+
+
+def words(conditions: Iterable[str | None]) -> set[str]:
+    """Tell which words occur in conditions: those of properties, and others."""
+    return set(_WORD.findall(" ".join(condition or "" for condition in conditions)))
 
 
 def _type(kind: Property) -> Any:

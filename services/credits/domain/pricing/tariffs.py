@@ -1,26 +1,30 @@
 """A meter of the book, compiled: which rules hold for a usage, and what it costs by them."""
 
-import re
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 from libs.contracts.credits import format_credits
 from libs.contracts.events.usage_v1 import PropertyValue
 from libs.contracts.price_book import AddOn, Meter, Outcome, Price, Surcharge
 from services.credits.domain.errors import UnratableUsageError
-from services.credits.domain.pricing.conditions import compile_conditions
+from services.credits.domain.pricing.conditions import compile_conditions, words
+from services.credits.domain.pricing.coverage import check_coverage
 from services.credits.domain.pricing.properties import Declared
 from services.credits.domain.pricing.rounding import Exact, billed_units, percent
+from services.credits.domain.pricing.tiers import Ladder, Part
 
+MILLION = 1_000_000
 _MOST_REMEMBERED = 4096
 """Combinations of values for which it is known which rules hold: resolutions and qualities, hardly ever ids."""
-_WORD = re.compile("[a-z][a-z0-9_]*")
 
 
 class Applied(NamedTuple):
     """The rules that hold for some properties."""
 
     price: Price
+    ladder: Ladder | None
+    """Where the price depends on what was used before."""
     surcharges: Sequence[Surcharge]
     add_ons: Sequence[AddOn]
     outcome: Outcome | None
@@ -41,6 +45,9 @@ class Tariff:
         self._declared = Declared(meter.properties)
         self.units = billed_units(meter.billing)
         """Turns a quantity into billed units."""
+        self.counts = bool(meter.allowance) or any(price.tiers for price in meter.prices)
+        """Whether it is counted what an account uses of it."""
+        self._per = int(meter.billing.per * MILLION)
         self._rules: list[Any] = [*meter.prices, *meter.surcharges, *meter.add_ons, *meter.outcomes]
         places = [
             ("meters", name, kind, number)
@@ -49,8 +56,9 @@ class Tariff:
         ]
         conditions = [(place, rule.when) for place, rule in zip(places, self._rules, strict=True)]
         self._holding = compile_conditions(meter.properties, conditions)
-        words = set(_WORD.findall(" ".join(rule.when or "" for rule in self._rules)))
-        self._asked = [name for name in meter.properties if name in words]
+        check_coverage(("meters", name), meter)
+        said = words(rule.when for rule in self._rules)
+        self._asked = [name for name in meter.properties if name in said]
         self._remembered: dict[tuple[PropertyValue, ...], Applied] = {}
 
     def applied(self, properties: Mapping[str, PropertyValue]) -> Applied:
@@ -75,6 +83,7 @@ class Tariff:
         add_ons = [rule for rule in holds if isinstance(rule, AddOn)]
         return Applied(
             price,
+            Ladder(price, self.meter.allowance) if self.counts else None,
             surcharges,
             add_ons,
             next((rule for rule in holds if isinstance(rule, Outcome)), None),
@@ -83,9 +92,37 @@ class Tariff:
             for_each_unit=sum(add_on.credits for add_on in add_ons if add_on.each == "unit"),
         )
 
-    def cost(self, units: Exact, applied: Applied) -> Exact:
-        """Tell what so many billed units cost, in micro-credits, to the last part of one."""
-        cost: Exact = units * applied.price.credits
+    def counted(self, units: Exact, applied: Applied) -> int:
+        """Tell what so many billed units add to what was used in the period: in millionths of the meter's own unit."""
+        if not self.counts or (applied.outcome is not None and not applied.outcome.percent):
+            return 0
+        return int(units * self._per)
+
+    def before(self, counted: int) -> Exact:
+        """Tell how many billed units were used before, by what they added."""
+        return Fraction(counted, self._per)
+
+    def parts(self, units: Exact, applied: Applied, before: Exact) -> list[Part]:
+        """Divide billed units, which follow others of the same period, by what each costs."""
+        if applied.ladder is None:
+            return [Part(units, applied.price.credits)]
+        return applied.ladder.parts(before, units)
+
+    def cost(self, units: Exact, applied: Applied, before: Exact = 0) -> Exact:
+        """Tell what billed units cost, in micro-credits, to the last part of one."""
+        if applied.ladder is None:
+            return self._whole_cost(units * (applied.price.credits or 0), units, applied)
+        paid = [part for part in applied.ladder.parts(before, units) if part.credits is not None]
+        return self._whole_cost(
+            sum(part.units * (part.credits or 0) for part in paid), sum(part.units for part in paid), applied
+        )
+
+    def most(self, units: Exact, applied: Applied) -> Exact:
+        """Tell what billed units cost at most, whatever was used before."""
+        dearest = applied.ladder.dearest if applied.ladder is not None else applied.price.credits or 0
+        return self._whole_cost(units * dearest, units, applied)
+
+    def _whole_cost(self, cost: Exact, units: Exact, applied: Applied) -> Exact:
         if applied.surcharges:
             cost = percent(cost, applied.percent)
         if applied.add_ons:
@@ -95,12 +132,17 @@ class Tariff:
         return max(cost, self.meter.minimum) if cost else cost
 
 
-def explained(tariff: Tariff, units: Exact, applied: Applied) -> list[str]:
+def explained(tariff: Tariff, units: Exact, applied: Applied, before: Exact) -> list[str]:
     """Say in words which rules made a price."""
-    price = applied.price
-    said = [f"{units} {tariff.meter.unit} at {format_credits(price.credits)}"]
-    if price.when:
-        said[0] += f" ({price.when})"
+    unit = tariff.meter.unit
+    said = [
+        f"{part.units} {unit} free"
+        if part.credits is None
+        else f"{part.units} {unit} at {format_credits(part.credits)}"
+        for part in tariff.parts(units, applied, before)
+    ]
+    if applied.price.when:
+        said[-1] += f" ({applied.price.when})"
     said += [f"{rule.name}: {rule.percent:+d} %" for rule in applied.surcharges]
     said += [
         f"{rule.name}: +{format_credits(rule.credits)}{' a unit' if rule.each == 'unit' else ''}"

@@ -89,12 +89,63 @@ def test_a_place_that_is_not_there_is_as_near_as_can_be() -> None:
         {"outcomes": [{"name": "x", "percent": 10}]},
         {"outcomes": [{"name": "x", "when": "true", "percent": 101}]},
         {"minimum": -1},
+        {"allowance": "-1"},
+        {"allowance": "5", "period": "year"},
+        {"prices": [{"when": "true"}]},
+        {"prices": [{"credits": 1, "tiers": {"mode": "volume", "steps": [{"credits": 1}]}}]},
     ],
 )
 def test_a_meter_that_makes_no_sense_is_refused(meter: dict[str, Any]) -> None:
     whole = {"unit": "unit", "prices": [{"credits": 1}]} | meter
     with pytest.raises(ValueError, match=r"meters\.m"):
         PriceBook.model_validate({"version": "1", "meters": {"m": whole}})
+
+
+@pytest.mark.parametrize(
+    ("bounds", "why"),
+    [
+        ([], "at least 1 item"),
+        (["10"], "what lies above 10 has no price"),
+        (["10", "5", None], "tier 2 overlaps with the one before: 5 is not above 10"),
+        (["10", "10", None], "tier 2 overlaps"),
+        ([None, "10", None], "tier 1 has no `upto`, and overlaps"),
+        (["0", None], "greater than 0"),
+    ],
+)
+def test_tiers_that_overlap_or_leave_a_gap_are_refused(bounds: list[str | None], why: str) -> None:
+    steps = [{"upto": bound, "credits": 1} for bound in bounds]
+    meter = {"unit": "unit", "prices": [{"tiers": {"mode": "graduated", "steps": steps}}]}
+    with pytest.raises(ValueError, match=why):
+        PriceBook.model_validate({"version": "1", "meters": {"m": meter}})
+
+
+SIZES = {"size": {"type": "text", "values": ["s", "m", "l"]}, "fast": {"type": "boolean"}, "id": {"type": "text"}}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "where", "why"),
+    [
+        (['size == "s"', 'size == "m"'], 1, "no price holds for size: l"),
+        (['size == "s"', 'size != "s" && fast'], 1, "no price holds for size: m, fast: False"),
+        (['id == "a"'], 0, "what fits no condition has no price"),
+        ([None, "fast"], 1, "the price before always holds"),
+    ],
+)
+def test_a_book_that_leaves_a_case_without_a_price_is_refused(
+    conditions: list[str | None], where: int, why: str
+) -> None:
+    given = [{"when": condition, "credits": 1} for condition in conditions]
+    meter = {"unit": "unit", "properties": SIZES, "prices": given}
+    with pytest.raises(PriceBookError, match=why) as caught:
+        Prices(PriceBook.model_validate({"version": "1", "meters": {"m": meter}}))
+    assert caught.value.where == ("meters", "m", "prices", where)
+
+
+def test_prices_that_hold_for_every_case_need_none_that_always_does() -> None:
+    given = [{"when": 'size in ["s", "m"]', "credits": 1}, {"when": 'size == "l"', "credits": 2}]
+    meter = {"unit": "unit", "properties": SIZES, "prices": given}
+    found = Prices(PriceBook.model_validate({"version": "1", "meters": {"m": meter}}))
+    assert found.rate("m", 1, {"size": "l", "fast": True, "id": "x"}).credits == 2
 
 
 def test_a_thousand_meters_are_compiled_once_and_found() -> None:

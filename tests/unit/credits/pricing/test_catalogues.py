@@ -64,5 +64,8 @@ def test_generated_media_cost_what_their_quality_and_length_do(
 
 def test_a_price_says_by_which_rules_it_came_about() -> None:
     rating = prices("video").rate("video.generation", Decimal("4.5"), FULL_HD | {"custom_music": True})
-    assert rating.rules == ['5 minute at 8 (resolution == "1080p")', "Custom music: +2"]
-    assert prices("ai-generation").rate("image.generation", 3, {"quality": "hd"}).rules == ["3 image at 1", "HD: +50 %"]
+    assert rating.rules_after(0) == ['5 minute at 8 (resolution == "1080p")', "Custom music: +2"]
+    assert prices("ai-generation").rate("image.generation", 3, {"quality": "hd"}).rules_after(0) == [
+        "3 image at 1",
+        "HD: +50 %",
+    ]
