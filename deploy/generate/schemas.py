@@ -12,9 +12,18 @@ from deploy.generate.documents import SCHEMAS, Documents, to_json
 from libs.contracts import errors, events
 from libs.contracts.envelope import CloudEvent
 from libs.contracts.events.usage_v1 import UsageData
-from libs.contracts.http import credits_v1, gateway_v1, grants_v1, limits_v1, notifications_v1, payments_v1, spending_v1
+from libs.contracts.http import (
+    credits_v1,
+    gateway_v1,
+    grants_v1,
+    limits_v1,
+    notifications_v1,
+    payments_v1,
+    prices_v1,
+    spending_v1,
+)
 
-HTTP_MODULES = (gateway_v1, payments_v1, credits_v1, spending_v1, limits_v1, grants_v1, notifications_v1)
+HTTP_MODULES = (gateway_v1, payments_v1, credits_v1, spending_v1, prices_v1, limits_v1, grants_v1, notifications_v1)
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _ADDRESS = "https://scrip.dev/schemas/"

@@ -128,6 +128,15 @@ class TransferPolicy(Section):
     """The most that one transfer may move."""
 
 
+class ChargeRefundPolicy(Section):
+    """What becomes of credits that a refund of a charge gives back."""
+
+    comes_back: Literal["to_its_lots", "as_new_lot"] = "to_its_lots"
+    """To the very lots that the charge burnt, but for those that have expired; or all as one `refunded` lot."""
+    expires_after_days: Annotated[int, Field(ge=1, le=36500)] | None = None
+    """After how many days such a `refunded` lot expires; never, if it is not said."""
+
+
 class Policies(Section):
     """What a deployment allows."""
 
@@ -135,6 +144,7 @@ class Policies(Section):
     """Whether a customer may refund his own purchases; staff always may."""
     transfers: TransferPolicy | None = None
     """Whether customers may give credits to other accounts; absent, they may not."""
+    charge_refund: ChargeRefundPolicy = ChargeRefundPolicy()
     capture_above_hold: bool = False
     """Whether a capture may burn more than its hold reserves, of what is available."""
     hold_seconds: Annotated[int, Field(gt=0)] = 15 * 60

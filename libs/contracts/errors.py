@@ -200,6 +200,18 @@ REFERENCE_REUSED = ErrorCode(
 TRANSFER_NOT_ALLOWED = ErrorCode(
     "PAY042", 403, "Transfers not allowed", "The catalogue of this deployment does not let credits change hands."
 )
+INVALID_PRICE_BOOK = ErrorCode(
+    "PAY043",
+    422,
+    "Price book cannot be used",
+    "A rule of the price book is wrong: `where` leads to it, the detail says why. Nothing was kept.",
+)
+PRICE_BOOK_IN_USE = ErrorCode(
+    "PAY044",
+    409,
+    "Price book is in use",
+    "This version was activated, from that time or another, and stays what it is; give the new one another name.",
+)
 
 CODES: dict[str, ErrorCode] = {value.code: value for value in list(globals().values()) if isinstance(value, ErrorCode)}
 """Every code by its name."""

@@ -9,10 +9,24 @@ from libs.chassis.runner import Part
 from libs.chassis.service import Foundation
 from libs.contracts.catalogue import Catalogue
 from services.credits import consumers, jobs
-from services.credits.api import accounts, activities, charges, grants, history, holds, limits, states, transfers
+from services.credits.api import (
+    accounts,
+    activities,
+    charges,
+    estimates,
+    grants,
+    history,
+    holds,
+    limits,
+    states,
+    transfers,
+)
+from services.credits.api import prices as prices_api
 from services.credits.clients import HeadFile
 from services.credits.domain.books import Rules
 from services.credits.domain.pricing import PriceBookError, Prices, line_of
+from services.credits.operations import price_books
+from services.credits.operations.active_prices import ActivePrices
 from services.credits.operations.ledger import Ledger
 from services.credits.operations.sealing import Sealer
 from services.credits.operations.writer import Writer
@@ -25,8 +39,10 @@ _LARGEST_BODY = 8 * 1024 * 1024
 async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
     """Put the service together, for the role that the foundation was laid for."""
     catalogue = Catalogue.of(yaml.safe_load(settings.catalogue.read_text()))
-    prices = prices_of(settings.catalogue, catalogue)
+    check_prices(settings.catalogue, catalogue)
     pool, clock = foundation.pool, foundation.clock
+    await price_books.adopt(pool, clock, catalogue.price_book, by=f"file:{settings.catalogue.name}")
+    prices = ActivePrices(pool, clock)
     ledger = Ledger(clock, Rules.of(catalogue))
     usage = [_usage_consumer(settings, foundation, ledger, prices) for _ in range(settings.usage_consumers)]
     writer = Writer(pool, ledger, clock)
@@ -44,11 +60,13 @@ async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
         foundation.serve_internally(
             app,
             charges.routes(writer, pool, clock, prices),
+            estimates.routes(pool, ledger, clock, prices),
             holds.routes(writer, pool, ledger, clock, prices=prices, policies=catalogue.policies),
             transfers.routes(writer, catalogue),
             accounts.routes(pool, ledger, catalogue, clock),
             history.routes(pool, ledger, clock),
             limits.routes(pool, ledger, catalogue, clock),
+            prices_api.routes(pool, clock),
             states.routes(pool, ledger, clock),
             grants.routes(pool, ledger, catalogue, clock),
             activities.routes(pool, ledger, catalogue, clock),
@@ -56,17 +74,17 @@ async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
     return foundation.parts(app, clients=[writer], jobs=work)
 
 
-def prices_of(file: Path, catalogue: Catalogue) -> Prices:
-    """Compile the price book. Raises ValueError that points at the line of the file that is wrong."""
+def check_prices(file: Path, catalogue: Catalogue) -> None:
+    """Raise ValueError that points at the line of the file at which the price book is wrong."""
     try:
-        return Prices(catalogue.price_book)
+        Prices(catalogue.price_book)
     except PriceBookError as error:
         line = line_of(file.read_text(), ("price_book", *error.where))
         raise ValueError(f"{file}, line {line}: {error.why}") from error
 
 
 def _usage_consumer(
-    settings: Settings, foundation: Foundation, ledger: Ledger, prices: Prices
+    settings: Settings, foundation: Foundation, ledger: Ledger, prices: ActivePrices
 ) -> consumers.UsageConsumer:
     return consumers.UsageConsumer(
         settings.kafka,

@@ -25,9 +25,9 @@ from libs.contracts.envelope import CloudEvent
 from libs.contracts.events import PaymentRefunded, PaymentSucceeded
 from libs.contracts.topics import PAYMENTS_EVENTS, USAGE_EVENTS
 from services.credits.domain import usage_events
-from services.credits.domain.pricing import Prices
 from services.credits.domain.usage_events import MalformedEventError
 from services.credits.operations import payments, usage
+from services.credits.operations.active_prices import ActivePrices
 from services.credits.operations.ledger import Ledger
 from services.credits.operations.usage import Rated, rated
 
@@ -72,7 +72,15 @@ class UsageConsumer:
     """Burns usage from its topic, in batches, one at a time; a member of the group of all credits workers."""
 
     def __init__(
-        self, servers: str, *, pool: Pool, ledger: Ledger, prices: Prices, clock: Clock, batch: int, session_ms: int
+        self,
+        servers: str,
+        *,
+        pool: Pool,
+        ledger: Ledger,
+        prices: ActivePrices,
+        clock: Clock,
+        batch: int,
+        session_ms: int,
     ) -> None:
         driver.apply()
         self._servers = servers
@@ -105,7 +113,8 @@ class UsageConsumer:
 
     async def redrive(self, payload: bytes) -> None:
         """Burn one dead letter again, as if it had just come. Raises MalformedEventError if it cannot be read still."""
-        await usage.burn(self._pool, self._ledger, [rated(self._prices, usage_events.read(payload), self._clock.now())])
+        timeline = await self._prices.timeline()
+        await usage.burn(self._pool, self._ledger, [rated(timeline, usage_events.read(payload), self._clock.now())])
 
     async def _keep_consuming(self) -> None:
         while not self._stopping:
@@ -161,10 +170,10 @@ class UsageConsumer:
         generation = self._drain.generation
         found = await consumer.getmany(timeout_ms=_POLL_MS, max_records=self._batch)
         polled = Polled(generation, [], [], {partition: records[-1].offset + 1 for partition, records in found.items()})
-        now = self._clock.now()
+        timeline, now = await self._prices.timeline(), self._clock.now()
         for number, record in enumerate(chain.from_iterable(found.values())):
             try:
-                polled.usages.append((record, rated(self._prices, usage_events.read(record.value or b""), now)))
+                polled.usages.append((record, rated(timeline, usage_events.read(record.value or b""), now)))
             except MalformedEventError as error:
                 polled.malformed.append((record, error.detail))
             if number % _AT_A_STRETCH == 0:

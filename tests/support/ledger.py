@@ -1,7 +1,7 @@
 """Making accounts, payments and usage as the other services would tell of them."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -18,8 +18,9 @@ from libs.contracts.money import Money
 from services.credits.domain import usage_events
 from services.credits.domain.books import Rules
 from services.credits.domain.postings import Posting, Result
-from services.credits.domain.pricing import Prices
-from services.credits.operations import accounts, payments, usage
+from services.credits.domain.pricing import Prices, Timeline
+from services.credits.operations import accounts, payments, price_books, usage
+from services.credits.operations.active_prices import ActivePrices
 from services.credits.operations.ledger import Ledger
 
 CATALOGUE = Catalogue.model_validate(
@@ -45,6 +46,8 @@ CATALOGUE = Catalogue.model_validate(
     }
 )
 PRICES = Prices(CATALOGUE.price_book)
+TIMELINE = Timeline([(datetime(1970, 1, 1, tzinfo=UTC), PRICES)])
+"""Prices that never change."""
 PAID = Money(amount_minor=999, currency="usd")
 
 
@@ -58,7 +61,15 @@ class Credits:
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.clock, Rules.of(self.catalogue))
-        self.prices = Prices(self.catalogue.price_book)
+        self.prices = ActivePrices(self.pool, self.clock)
+        self._adopted = False
+
+    async def timeline(self) -> Timeline:
+        """Give the versions of the price book, the catalogue's at least."""
+        if not self._adopted:
+            await price_books.adopt(self.pool, self.clock, self.catalogue.price_book, by="tests")
+            self._adopted = True
+        return await self.prices.timeline()
 
     async def open(self, account: UUID | None = None) -> UUID:
         """Open an account, with its welcome bonus of ten credits."""
@@ -94,7 +105,8 @@ class Credits:
     async def use(self, *events: CloudEvent) -> list[str]:
         """Report usage, as one batch; answers in the order of events "burnt", "again" or the refusal's code."""
         read = [usage_events.read(event.encode()) for event in events]
-        rated = [usage.rated(self.prices, event, self.clock.now()) for event in read]
+        timeline = await self.timeline()
+        rated = [usage.rated(timeline, event, self.clock.now()) for event in read]
         results, refusals = await usage.burn(self.pool, self.ledger, rated)
         said = {(r.event.key, r.event.fingerprint): r.code.code for r in refusals}
         for result in results:

@@ -35,8 +35,8 @@ class Reference(Request):
     """Which one."""
 
 
-class Spending(Request):
-    """What is to be spent or reserved: an amount, or what the price book says that a usage costs. Exactly one."""
+class Priced(Request):
+    """What something costs: an amount, or what the price book says that a usage does. Exactly one."""
 
     amount: RequestedCredits | None = None
     """So many credits."""
@@ -46,12 +46,6 @@ class Spending(Request):
     """How much of the meter's unit; 1 if it is not said."""
     properties: Properties = Field(default_factory=dict)
     """What the price depends on; kept in any case."""
-    reference: Reference | None = None
-    """What it is for."""
-    description: Description | None = None
-    """In words for the customer."""
-    metadata: Metadata = Field(default_factory=dict)
-    """Whatever the caller wants to find again."""
 
     @property
     def quantity_used(self) -> Decimal:
@@ -65,6 +59,23 @@ class Spending(Request):
         if self.quantity is not None and self.meter is None:
             raise ValueError("a quantity needs a meter")
         return self
+
+
+class Spending(Priced):
+    """What is to be spent or reserved, and what for."""
+
+    reference: Reference | None = None
+    """What it is for."""
+    description: Description | None = None
+    """In words for the customer."""
+    metadata: Metadata = Field(default_factory=dict)
+    """Whatever the caller wants to find again."""
+
+
+class EstimateOrder(Priced):
+    """Ask what a charge would cost an account, and whether it could be made now."""
+
+    account: AccountId
 
 
 class NewCharge(Spending):
@@ -172,6 +183,25 @@ class SpentFor(Answer):
     quantity: Decimal | None
     properties: dict[str, PropertyValue]
     metadata: dict[str, str]
+
+
+class Estimate(Answer):
+    """What a charge would cost and whether it could be made now: as the ledger would decide it, and nothing happens."""
+
+    credits: Credits
+    """How many it would burn."""
+    rules: list[str]
+    """Which rules of the price book make the price, in words, in the order in which they apply."""
+    price_version: str | None
+    """The version of the price book."""
+    affordable: bool
+    """Whether it would be accepted now."""
+    available: Credits
+    """How many the account has available now."""
+    code: str | None
+    """Why it would not be accepted: a problem's code."""
+    detail: str | None
+    """Why, in words."""
 
 
 class Charge(SpentFor):

@@ -12,8 +12,8 @@ from libs.chassis.pool import Pool
 from libs.contracts.http import spending_v1 as contract
 from libs.contracts.http.spending_v1 import ChargeBatch, ChargeOrder, ChargeRefundOrder
 from libs.contracts.ids import AccountId, ChargeId
-from services.credits.domain.pricing import Prices
 from services.credits.operations import charges
+from services.credits.operations.active_prices import ActivePrices
 from services.credits.operations.writer import Writer
 
 _PREFIX = "/internal/v1/charges"
@@ -21,7 +21,7 @@ _PREFIX = "/internal/v1/charges"
 Account = Annotated[AccountId, Query()]
 
 
-def routes(writer: Writer, pool: Pool, clock: Clock, prices: Prices) -> APIRouter:
+def routes(writer: Writer, pool: Pool, clock: Clock, prices: ActivePrices) -> APIRouter:
     """Make the routes."""
     reading = APIRouter(prefix=_PREFIX, dependencies=[Depends(calling_service)])
 
@@ -36,18 +36,18 @@ def routes(writer: Writer, pool: Pool, clock: Clock, prices: Prices) -> APIRoute
     return router
 
 
-def _changing(writer: Writer, clock: Clock, prices: Prices) -> APIRouter:
+def _changing(writer: Writer, clock: Clock, prices: ActivePrices) -> APIRouter:
     router = APIRouter(prefix=_PREFIX, dependencies=[Depends(calling_service)], route_class=LeanRoute)
 
     @router.post("", operation_id="charge", status_code=201, response_model=contract.ChargeMade)
     async def charge(order: ChargeOrder, caller: Caller, key: IdempotencyKey) -> Answer:
         """Burn credits, once for a key of the caller and once for a reference; 402 if there are not enough."""
-        return await charges.charge(writer, prices, order, at=clock.now(), caller=caller, key=key)
+        return await charges.charge(writer, await prices.now(), order, at=clock.now(), caller=caller, key=key)
 
     @router.post("/batch", operation_id="chargeMany", response_model=contract.ChargeBatchDone)
     async def charge_many(order: ChargeBatch, caller: Caller, key: IdempotencyKey) -> Answer:
         """Burn credits for many things, each decided by itself."""
-        return await charges.charge_many(writer, prices, order, at=clock.now(), caller=caller, key=key)
+        return await charges.charge_many(writer, await prices.now(), order, at=clock.now(), caller=caller, key=key)
 
     @router.post(
         "/{charge}/refunds", operation_id="refundCharge", status_code=201, response_model=contract.ChargeRefunded

@@ -22,8 +22,8 @@ from libs.contracts.http.spending_v1 import (
     ReferenceType,
 )
 from libs.contracts.ids import AccountId, HoldId
-from services.credits.domain.pricing import Prices
 from services.credits.operations import holds
+from services.credits.operations.active_prices import ActivePrices
 from services.credits.operations.ledger import Ledger
 from services.credits.operations.writer import Writer
 from services.credits.store.holds import Wanted
@@ -34,7 +34,7 @@ Account = Annotated[AccountId, Query()]
 
 
 def routes(
-    writer: Writer, pool: Pool, ledger: Ledger, clock: Clock, *, prices: Prices, policies: Policies
+    writer: Writer, pool: Pool, ledger: Ledger, clock: Clock, *, prices: ActivePrices, policies: Policies
 ) -> APIRouter:
     """Make the routes."""
     reading = APIRouter(prefix=_PREFIX, dependencies=[Depends(calling_service)])
@@ -64,13 +64,13 @@ def routes(
     return router
 
 
-def _changing(writer: Writer, prices: Prices, policies: Policies, clock: Clock) -> APIRouter:
+def _changing(writer: Writer, prices: ActivePrices, policies: Policies, clock: Clock) -> APIRouter:
     router = APIRouter(prefix=_PREFIX, dependencies=[Depends(calling_service)], route_class=LeanRoute)
 
     @router.post("", operation_id="placeHold", status_code=201, response_model=HoldChanged)
     async def place(order: HoldOrder, caller: Caller, key: IdempotencyKey) -> Answer:
         """Reserve credits, once for a key of the caller; 402 if there are not enough."""
-        return await holds.place(writer, prices, policies, order, now=clock.now(), caller=caller, key=key)
+        return await holds.place(writer, await prices.now(), policies, order, now=clock.now(), caller=caller, key=key)
 
     @router.post("/{hold}/capture", operation_id="captureHold", status_code=201, response_model=HoldChanged)
     async def capture(

@@ -5,7 +5,7 @@ move from one bucket to another, lot by lot, with the balances after each.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple, Self
 from uuid import UUID
 
@@ -45,16 +45,23 @@ class Rules:
     low_below: int = 0
     """Below how much an account is low that has no threshold of its own."""
     limits: Limits = field(default_factory=Limits)
+    refunds_to_lots: bool = True
+    """What a charge's refund gives back goes to the very lots that were burnt."""
+    refunds_expire_after: timedelta | None = None
+    """How long a lot lives that a charge's refund makes."""
 
     @classmethod
     def of(cls, catalogue: Catalogue) -> Self:
         """Take them from the catalogue."""
+        refund = catalogue.policies.charge_refund
         return cls(
             fifo=catalogue.burn_order == "fifo",
             capture_above_hold=catalogue.policies.capture_above_hold,
             overdraft_limit=catalogue.policies.overdraft,
             low_below=catalogue.low_balance.threshold,
             limits=Limits.of(catalogue.limits),
+            refunds_to_lots=refund.comes_back == "to_its_lots",
+            refunds_expire_after=timedelta(days=days) if (days := refund.expires_after_days) else None,
         )
 
 
@@ -133,7 +140,8 @@ class Books:
 
     def price(self, posting: Posting, metered: Metered) -> None:
         """Say what a usage costs after all that was counted before it."""
-        posting.amount = metered.rating.credits_after(self._count(posting.account, metered).used)
+        posting.used_before = self._count(posting.account, metered).used
+        posting.amount = metered.rating.credits_after(posting.used_before)
 
     def count(self, posting: Posting, metered: Metered) -> None:
         """Count a usage that was accepted."""

@@ -22,6 +22,18 @@ class UnratableUsageError(DomainError):
     code = codes.UNRATABLE_USAGE
 
 
+class InvalidPriceBookError(DomainError):
+    """The price book cannot be used."""
+
+    code = codes.INVALID_PRICE_BOOK
+
+
+class PriceBookInUseError(DomainError):
+    """This version of the price book was activated, and cannot be changed any more."""
+
+    code = codes.PRICE_BOOK_IN_USE
+
+
 class HoldTooLongError(DomainError):
     """No hold lives that long."""
 

@@ -90,6 +90,8 @@ class Posting(msgspec.Struct, kw_only=True, eq=False, gc=False):
     amount: int
     cause: Cause
     metered: Metered | None = None
+    used_before: int = 0
+    """How much the account had used of what is metered when this was decided."""
     actor: str | None = None
     """Who spends, such as `user:usr_...` or `key:key_...`: his own limits hold too."""
 

@@ -80,7 +80,7 @@ def _note(books: Books, posting: Charge, legs: list[Leg]) -> BurntCharge:
 
 
 def refund_charge(books: Books, account: Account, posting: ChargeRefund) -> Result:
-    """Give back what a charge burnt, the last burnt first, each to its lot.
+    """Give back what a charge burnt, the last burnt first, each to its lot unless policy makes it one of its own.
 
     What has no lot to go to, as that has expired since or there was none, comes as a lot of its own, and before the
     rest: it is what repays the overdraft that the charge left.
@@ -98,12 +98,12 @@ def refund_charge(books: Books, account: Account, posting: ChargeRefund) -> Resu
     anew = 0
     for leg in _last_burnt(charge, amount):
         lot = books.lots.get(leg.lot) if leg.lot else None
-        if lot is None or lot.expired(books.at):
+        if lot is None or lot.expired(books.at) or not books.rules.refunds_to_lots:
             anew += leg.amount
         else:
             back.append((lot, leg.amount))
     if anew:
-        lot = _refunded(posting, anew)
+        lot = _refunded(books, posting, anew)
         books.open_lot(account, lot)
         books.bring(account, lot, anew, REVENUE)
     for lot, returned in back:
@@ -116,7 +116,8 @@ def refund_charge(books: Books, account: Account, posting: ChargeRefund) -> Resu
     return result
 
 
-def _refunded(posting: ChargeRefund, amount: int) -> Lot:
+def _refunded(books: Books, posting: ChargeRefund, amount: int) -> Lot:
+    lives = books.rules.refunds_expire_after
     return Lot(
         posting.lot,
         0,
@@ -125,6 +126,7 @@ def _refunded(posting: ChargeRefund, amount: int) -> Lot:
         granted=amount,
         reference_type="charge_refund",
         reference_id=str(posting.lot),
+        expires_at=books.at + lives if lives is not None else None,
     )
 
 

@@ -26,12 +26,13 @@ from services.credits.store import charges as store
 
 async def charge(writer: Writer, prices: Prices, order: ChargeOrder, *, at: datetime, caller: str, key: str) -> Answer:
     """Burn credits, once for a key of the caller and once for a reference. Raises what an order cannot be rated for."""
-    posting = _posting(prices, order, caller, at)
+    made = posting(prices, order, caller, at)
     named = Key.of(caller=caller, key=key, operation="charge", body=order.model_dump(mode="json"))
-    return await writer.write([posting], key=named, shape=lambda results, _: _charged(results[0]))
+    return await writer.write([made], key=named, shape=lambda results, _: _charged(results[0]))
 
 
-def _posting(prices: Prices, order: ChargeOrder, caller: str, at: datetime) -> Charge:
+def posting(prices: Prices, order: ChargeOrder, caller: str, at: datetime) -> Charge:
+    """Make the posting of a charge. Raises UnknownMeterError, UnratableUsageError."""
     credits, metered, cause = cost(prices, order, "charge", at=at)
     id = ids.new_id()
     return Charge(
@@ -82,7 +83,7 @@ def _read(prices: Prices, row: Any, account: UUID | None, caller: str, at: datet
         order = ChargeOrder.model_validate(row)
         if account is not None and order.account != account:
             raise NotFoundError("this account is not yours to charge")
-        return _posting(prices, order, caller, at)
+        return posting(prices, order, caller, at)
     except ValidationError as error:
         first = error.errors()[0]
         where = "/".join(str(part) for part in first["loc"])

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import orjson
 
 from libs.contracts.http.credits_v1 import TransactionType
-from libs.contracts.http.spending_v1 import Spending
+from libs.contracts.http.spending_v1 import Priced, Spending
 from services.credits.domain.postings import Cause, Metered
 from services.credits.domain.pricing import Prices, Rating, period_of
 
@@ -43,6 +43,13 @@ def cost(prices: Prices, order: Spending, type: TransactionType, *, at: datetime
 def metered(rating: Rating, meter: str, at: datetime) -> Metered | None:
     """Tell by what is counted for a usage of that time, if its price depends on what was used before."""
     return Metered(meter, period_of(rating.tariff.meter, at), rating) if rating.counted else None
+
+
+def rules_of(prices: Prices, order: Priced, used_before: int) -> list[str]:
+    """Say in words which rules make the price of an order, after so much was used in the period."""
+    if order.meter is None:
+        return []
+    return prices.rate(order.meter, order.quantity_used, order.properties).rules_after(used_before)
 
 
 def _details(order: Spending) -> str | None:

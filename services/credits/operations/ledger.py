@@ -41,9 +41,7 @@ class Ledger:
             return self._clock.now(), []
         asked = Asked(postings)
         accounts, latest = await self._lock(conn, asked, sorted(asked.accounts.union(due)))
-        now = self._clock.now()
-        books = Books(accounts, at=max(now, latest) if latest else now, rules=self._rules)
-        await read(conn, books, asked)
+        books = await self._open(conn, asked, accounts, latest)
         results = decisions.settle_what_is_due(books)
         _count(results)
         results = [decisions.decide(books, posting) for posting in postings]
@@ -53,6 +51,23 @@ class Ledger:
         if books.told:
             await outbox.append(conn, *books.told, at=books.at)
         return books.at, results
+
+    async def foresee(self, conn: Connection, postings: Sequence[Posting]) -> list[Result]:
+        """Decide a batch as `apply` would, in a transaction that only reads and sees one state; nothing happens."""
+        asked = Asked(postings)
+        accounts, latest = await store.read_accounts(conn, sorted(asked.accounts), self._rules)
+        books = await self._open(conn, asked, accounts, latest)
+        decisions.settle_what_is_due(books)
+        return [decisions.decide(books, posting) for posting in postings]
+
+    async def _open(
+        self, conn: Connection, asked: Asked, accounts: dict[UUID, Account], latest: datetime | None
+    ) -> Books:
+        """Read what the postings may touch, as it is at an instant that is never before an account's last."""
+        now = self._clock.now()
+        books = Books(accounts, at=max(now, latest) if latest else now, rules=self._rules)
+        await read(conn, books, asked)
+        return books
 
     async def _lock(
         self, conn: Connection, asked: Asked, ids: Sequence[UUID]

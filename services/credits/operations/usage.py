@@ -13,7 +13,7 @@ from libs.contracts.credits import format_credits
 from libs.contracts.errors import INVALID_REQUEST, ErrorCode
 from libs.contracts.events import UsageRejected
 from services.credits.domain.postings import REFUSALS, Cause, Result, Usage
-from services.credits.domain.pricing import Prices
+from services.credits.domain.pricing import Timeline
 from services.credits.domain.usage_events import UsageEvent
 from services.credits.operations.costs import metered
 from services.credits.operations.ledger import Ledger
@@ -43,12 +43,13 @@ class Rated(Struct, eq=False, gc=False):
     refusal: Refusal | None
 
 
-def rated(prices: Prices, event: UsageEvent, now: datetime) -> Rated:
-    """Rate an event, before anything is locked."""
+def rated(timeline: Timeline, event: UsageEvent, now: datetime) -> Rated:
+    """Rate an event, before anything is locked, by the prices of its own time; of now, if that lies ahead."""
     if event.problem is not None:
         return _unratable(event, INVALID_REQUEST, event.problem)
     if event.time is not None and not now - OLDEST <= event.time <= now + NEWEST:
         return _unratable(event, INVALID_REQUEST, "the event's time lies too far in the past or the future")
+    prices = timeline.at(now if event.time is None else min(event.time, now))
     try:
         rating = prices.rate(event.meter, event.quantity, event.properties)
     except DomainError as error:

@@ -28,6 +28,13 @@ async def open_accounts(conn: Connection, accounts: Sequence[UUID], at: datetime
     )
 
 
+_ACCOUNTS = """
+    SELECT id, state, available, held, debt, coalesce(overdraft_limit, $2), sequence, head_lot, head_remaining,
+           next_due, earned, purchased, spent, expired, refunded, overdraft_ever, coalesce(low_below, $3), low,
+           resumes_at, limits_actors, hour, hour_spent, hour_before_spent, day_spends, changed_at
+      FROM account WHERE id = ANY($1) ORDER BY id"""
+
+
 async def lock_accounts(
     conn: Connection, accounts: Sequence[UUID], rules: Rules
 ) -> tuple[dict[UUID, Account], datetime | None]:
@@ -36,15 +43,19 @@ async def lock_accounts(
     A statement of its own, before any other reads what belongs to them: those would see it as it was before the lock.
     The rows themselves come as they are once locked.
     """
-    rows = await conn.fetch(
-        """SELECT id, state, available, held, debt, coalesce(overdraft_limit, $2), sequence, head_lot, head_remaining,
-                  next_due, earned, purchased, spent, expired, refunded, overdraft_ever, coalesce(low_below, $3), low,
-                  resumes_at, limits_actors, hour, hour_spent, hour_before_spent, day_spends, changed_at
-             FROM account WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE""",
-        accounts,
-        rules.overdraft_limit,
-        rules.low_below,
-    )
+    rows = await conn.fetch(f"{_ACCOUNTS} FOR NO KEY UPDATE", accounts, rules.overdraft_limit, rules.low_below)
+    return _accounts(rows, rules)
+
+
+async def read_accounts(
+    conn: Connection, accounts: Sequence[UUID], rules: Rules
+) -> tuple[dict[UUID, Account], datetime | None]:
+    """Read the accounts as `lock_accounts` does, and lock none."""
+    rows = await conn.fetch(_ACCOUNTS, accounts, rules.overdraft_limit, rules.low_below)
+    return _accounts(rows, rules)
+
+
+def _accounts(rows: Sequence[Record], rules: Rules) -> tuple[dict[UUID, Account], datetime | None]:
     counting = rules.limits.count_accounts
     latest: datetime | None = None
     locked: dict[UUID, Account] = {}

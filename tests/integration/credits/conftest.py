@@ -7,6 +7,7 @@ from deploy.embedded.infrastructure import Infrastructure
 from libs.chassis.clock import Clock
 from libs.contracts.catalogue import Catalogue
 from tests.integration.credits.serving import Api, serving
+from tests.integration.credits.travelling import Travel
 from tests.support.books import assert_books_balance
 from tests.support.databases import ServicePool
 from tests.support.desk import Desk
@@ -40,6 +41,12 @@ async def api(
     database = service_pool.urls("credits")
     async with serving(database, infrastructure, catalogue=catalogue, folder=tmp_path) as running:
         yield running
+
+
+@pytest.fixture
+def travel(credits: Credits, tmp_path: Path) -> Travel:
+    """Moves the clock ahead: `await travel(minutes=5)`."""
+    return Travel(tmp_path / "clock", credits)
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """Holds over HTTP: reserve, capture in steps, extend, release, expire."""
 
 import asyncio
-from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +12,7 @@ from libs.contracts.http.base import Page
 from libs.contracts.http.spending_v1 import Hold, HoldChanged
 from services.credits.operations.expiry import settle_due
 from tests.integration.credits.serving import Api, problem
+from tests.integration.credits.travelling import Travel
 from tests.support.ledger import CATALOGUE, Credits
 
 JOB = {"type": "render", "id": "job-1"}
@@ -24,28 +23,6 @@ def catalogue() -> Catalogue:
     """Holds live a minute, an hour at most."""
     document = CATALOGUE.model_dump(mode="json")
     return Catalogue.of(document | {"policies": {"hold_seconds": 60, "longest_hold_seconds": 3600}})
-
-
-class Travel:
-    """Moves the clock of the service and of the test."""
-
-    def __init__(self, file: Path, credits: Credits) -> None:
-        self._file = file
-        self._credits = credits
-        self._offset = timedelta()
-
-    async def __call__(self, **by: int) -> None:
-        self._offset += timedelta(**by)
-        self._file.write_text(str(self._offset.total_seconds()))
-        while self._credits.clock.offset() != self._offset:  # noqa: ASYNC110 - the file is looked at now and then
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0.12)  # and by the service's own clock as well, ten times a second
-
-
-@pytest.fixture
-def travel(credits: Credits, tmp_path: Path) -> Travel:
-    """Moves the clock ahead: `await travel(minutes=5)`."""
-    return Travel(tmp_path / "clock", credits)
 
 
 async def state_of(api: Api, account: UUID, hold: str) -> str:

@@ -16,7 +16,7 @@ from tests.support.ledger import Credits
 async def test_a_refused_event_is_kept_as_it_came_whatever_it_holds(credits: Credits, data: str) -> None:
     account = ids.show("account", await credits.open())
     raw = f'{{"id":"1","source":"/s","type":"none","subject":"{account}","data":{data}}}'.encode()
-    rated = usage.rated(credits.prices, usage_events.read(raw), credits.clock.now())
+    rated = usage.rated(await credits.timeline(), usage_events.read(raw), credits.clock.now())
     _, refusals = await usage.burn(credits.pool, credits.ledger, [rated])
     assert len(refusals) == 1
     async with credits.pool.connection() as conn:

@@ -16,7 +16,7 @@ from libs.contracts import ids
 from libs.contracts.envelope import CloudEvent
 from libs.contracts.topics import USAGE_EVENTS
 from services.credits.consumers import UsageConsumer
-from tests.support.ledger import PRICES, Credits, used
+from tests.support.ledger import Credits, used
 
 Worker = Callable[[], UsageConsumer]
 
@@ -30,6 +30,7 @@ async def worker(credits: Credits, infrastructure: Infrastructure) -> AsyncItera
     await wait_for(lambda: _gone(admin))
     await admin.close()
     await topics.ensure(infrastructure.kafka, [USAGE_EVENTS], replication=1)
+    await credits.timeline()
     made: list[UsageConsumer] = []
 
     def make() -> UsageConsumer:
@@ -38,7 +39,7 @@ async def worker(credits: Credits, infrastructure: Infrastructure) -> AsyncItera
                 infrastructure.kafka,
                 pool=credits.pool,
                 ledger=credits.ledger,
-                prices=PRICES,
+                prices=credits.prices,
                 clock=credits.clock,
                 batch=20,
                 session_ms=3000,

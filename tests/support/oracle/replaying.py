@@ -7,7 +7,7 @@ from libs.chassis.pool import Connection
 from services.credits.domain import usage_events
 from services.credits.domain.postings import Grant
 from services.credits.operations.usage import rated
-from tests.support.ledger import PRICES
+from tests.support.ledger import TIMELINE
 from tests.support.oracle.comparing import Rows, expected, found
 from tests.support.oracle.model import Oracle
 
@@ -17,7 +17,7 @@ def replayed(grants: Sequence[Grant], records: Iterable[bytes]) -> Oracle:
     oracle, now = Oracle(), Clock().now()
     oracle.apply(grants, at=now)
     for record in records:
-        usage = rated(PRICES, usage_events.read(record), now)
+        usage = rated(TIMELINE, usage_events.read(record), now)
         assert usage.posting is not None
         oracle.apply([usage.posting], at=now)
     return oracle

@@ -18,7 +18,7 @@ from services.credits.domain.postings import REFUSALS, Posting, Result
 from services.credits.operations import payments, usage
 from services.credits.operations.ledger import Ledger
 from tests.support.books import assert_books_balance
-from tests.support.ledger import PRICES, paid, refunded, used
+from tests.support.ledger import TIMELINE, paid, refunded, used
 from tests.support.oracle.comparing import answered
 from tests.support.oracle.model import Oracle
 from tests.support.oracle.paper import Answer
@@ -94,7 +94,7 @@ class Telling:
         events = [used(self._accounts[who], quantity=credits, id=str(id)) for who, id, credits in step.usages]
         read = [usage_events.read(event.encode()) for event in events]
         now = self._clock.now()
-        results, _ = await usage.burn(self._pool, self._ledger, [usage.rated(PRICES, event, now) for event in read])
+        results, _ = await usage.burn(self._pool, self._ledger, [usage.rated(TIMELINE, event, now) for event in read])
         before = {(key, content) for key, contents in self._oracle.refused.items() for content in contents}
         answers = self._apply(results)
         for event, result, answer in zip(read, results, answers, strict=True):

@@ -8,7 +8,7 @@ import yaml
 
 from libs.contracts.catalogue import Catalogue
 from libs.contracts.price_book import MOST_RULES, PriceBook
-from services.credits.app import prices_of
+from services.credits.app import check_prices
 from services.credits.domain.pricing import PriceBookError, Prices, line_of
 
 DOCUMENT = """\
@@ -59,7 +59,7 @@ def test_a_service_does_not_start_with_a_wrong_book_and_says_where_it_is_wrong(t
     file = tmp_path / "catalogue.yaml"
     file.write_text(DOCUMENT.replace("CONDITION", "resolution > 5"))
     with pytest.raises(ValueError, match=r"catalogue\.yaml, line 13: at character 12: found no matching overload"):
-        prices_of(file, Catalogue.of(yaml.safe_load(file.read_text())))
+        check_prices(file, Catalogue.of(yaml.safe_load(file.read_text())))
 
 
 def test_a_place_that_is_not_there_is_as_near_as_can_be() -> None:

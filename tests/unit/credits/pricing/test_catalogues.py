@@ -10,15 +10,77 @@ import yaml
 from deploy.embedded.settings import PROJECT
 from libs.contracts.catalogue import Catalogue
 from libs.contracts.credits import parse_credits
+from libs.contracts.http.payments_v1 import PurchaseOrder
+from libs.contracts.money import Money
 from services.credits.domain.pricing import Prices
+from services.payments.domain.quotes import quote
 
 HD, FULL_HD = {"resolution": "720p"}, {"resolution": "1080p"}
 
 
 @cache
+def catalogue(name: str) -> Catalogue:
+    return Catalogue.of(yaml.safe_load((PROJECT / "deploy" / "catalogues" / f"{name}.yaml").read_text()))
+
+
+@cache
 def prices(name: str) -> Prices:
-    document = yaml.safe_load((PROJECT / "deploy" / "catalogues" / f"{name}.yaml").read_text())
-    return Prices(Catalogue.of(document).price_book)
+    return Prices(catalogue(name).price_book)
+
+
+@pytest.mark.parametrize(
+    ("name", "pack", "credits", "minor"),
+    [
+        ("video", "starter", "50", 999),
+        ("video", "pro", "160", 2499),
+        ("video", "business", "550", 7999),
+        ("video", "enterprise", "2200", 29999),
+        ("ai-generation", "c50", "50", 500),
+        ("ai-generation", "c100", "105", 900),
+        ("ai-generation", "c250", "265", 2000),
+        ("ai-generation", "c500", "540", 3500),
+        ("ai-generation", "c1000", "1100", 6000),
+        ("ai-generation", "c5000", "5750", 25000),
+        ("tokens", "t10", "10", 999),
+        ("tokens", "t50", "50", 3999),
+        ("tokens", "t150", "150", 9999),
+    ],
+)
+def test_a_pack_brings_its_credits_and_its_bonus_for_its_price(name: str, pack: str, credits: str, minor: int) -> None:
+    found = catalogue(name).pack(pack)
+    assert found is not None
+    assert found.credits + found.bonus == parse_credits(credits)
+    assert found.prices == [Money(amount_minor=minor, currency="usd")]
+
+
+@pytest.mark.parametrize(
+    ("name", "bonus"),
+    [("points", "25"), ("video", "10"), ("ai-generation", None), ("booking", None), ("tokens", None)],
+)
+def test_who_signs_up_is_welcomed_as_the_catalogue_says(name: str, bonus: str | None) -> None:
+    welcome = catalogue(name).welcome_bonus
+    assert (welcome.credits if welcome else None) == (parse_credits(bonus) if bonus else None)
+
+
+@pytest.mark.parametrize(
+    ("name", "minor", "credits"), [("points", 1000, "1000"), ("points", 500, "500"), ("booking", 9_900, "99")]
+)
+def test_any_amount_of_money_buys_what_the_catalogue_says(name: str, minor: int, credits: str) -> None:
+    order = PurchaseOrder(amount_money=Money(amount_minor=minor, currency="usd"))
+    assert quote(catalogue(name), order).credits == parse_credits(credits)
+
+
+def test_a_booking_burns_the_oldest_credits_and_keeps_to_its_limits() -> None:
+    found = catalogue("booking")
+    assert found.burn_order == "fifo"
+    assert found.limits.minimum_purchase == parse_credits("10")
+    assert found.limits.maximum_balance == parse_credits("10000")
+    assert found.limits.maximum_per_transaction == parse_credits("5000")
+    assert found.limits.transactions_per_day == 100
+    assert (found.policies.charge_refund.comes_back, found.policies.charge_refund.expires_after_days) == (
+        "as_new_lot",
+        365,
+    )
 
 
 @pytest.mark.parametrize(

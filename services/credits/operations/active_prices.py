@@ -1,0 +1,62 @@
+"""The versions of the price book as a process knows them: each process knows a new one before it is active."""
+
+import asyncio
+from datetime import datetime, timedelta
+
+from libs.chassis.clock import Clock
+from libs.chassis.pool import TRANSIENT, Pool
+from libs.chassis.telemetry import log
+from services.credits.domain.pricing import Prices, Timeline
+from services.credits.store import price_books as store
+
+_FRESH = timedelta(seconds=10)
+_RELIABLE = timedelta(seconds=50)
+"""For how long versions that were read are all that can be active: a new one is made known a minute ahead."""
+_PAST = timedelta(days=36)
+"""For how long a version may still price usage that is told late."""
+
+
+class ActivePrices:
+    """The versions, compiled once; read anew when somebody asks and ten seconds have gone."""
+
+    def __init__(self, pool: Pool, clock: Clock) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._compiled: dict[str, Prices] = {}
+        self._timeline: Timeline
+        self._read_at: datetime | None = None
+        self._reading = asyncio.Lock()
+
+    async def timeline(self) -> Timeline:
+        """Give all versions by which a usage until now may be priced. Raises TRANSIENT if they cannot be known."""
+        if not self._are_younger_than(_FRESH):
+            async with self._reading:
+                if not self._are_younger_than(_FRESH):
+                    await self._refresh()
+        return self._timeline
+
+    async def now(self) -> Prices:
+        """Give the version that is active. Raises as `timeline` does."""
+        return (await self.timeline()).at(self._clock.now())
+
+    def _are_younger_than(self, age: timedelta) -> bool:
+        return self._read_at is not None and timedelta() <= self._clock.now() - self._read_at < age
+
+    async def _refresh(self) -> None:
+        try:
+            await self._read()
+        except TRANSIENT as error:
+            if not self._are_younger_than(_RELIABLE):
+                raise
+            log.warning("prices.not_refreshed", error=repr(error))
+
+    async def _read(self) -> None:
+        now = self._clock.now()
+        async with self._pool.connection() as conn:
+            names = await store.names(conn)
+            first = max((number for number, (_, since) in enumerate(names) if since <= now - _PAST), default=0)
+            unknown = [name for name, _ in names[first:] if name not in self._compiled]
+            for version in await store.versions(conn, unknown) if unknown else []:
+                self._compiled[version.book.version] = Prices(version.book)
+        self._timeline = Timeline([(since, self._compiled[name]) for name, since in names[first:]])
+        self._read_at = now
