@@ -4,6 +4,7 @@ Both read the same events to the same effect (a property test compares them); th
 """
 
 import hashlib
+import math
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -55,13 +56,15 @@ class UsageEvent(Struct, eq=False, gc=False):
     problem: str | None = None
 
     def details(self) -> str:
-        """Write what the journal keeps of it."""
+        """Write what the journal keeps of it; its time in whole seconds, where it says one."""
         kept: dict[str, object] = {
             "source": self.source,
             "event_id": self.id,
             "quantity": str(self.quantity),
             "properties": self.properties,
         }
+        if self.time is not None:
+            kept["time"] = math.floor(self.time.timestamp())
         if self.actor is not None:
             kept["actor"] = self.actor
         return _ENCODER.encode(kept).decode()

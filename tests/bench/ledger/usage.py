@@ -4,9 +4,9 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count, cycle, islice
 from uuid import UUID, uuid4
 
@@ -14,6 +14,7 @@ import asyncpg
 import psutil
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from deploy.cli.customer import wait_for
 from libs.contracts import ids
@@ -63,6 +64,9 @@ _STEADY = (
 )
 _NUMBERS = count()
 _PARTITIONS_A_TICK = 3
+_TICK_SECONDS = 0.01
+_WRITTEN_PER_SECOND = 50_000
+"""Events, by a slow machine."""
 
 
 async def prefill(cell: Cell, chosen: Sequence[UUID]) -> None:
@@ -153,23 +157,38 @@ async def lag_ms(cell: Cell, *, per_second: int, seconds: int) -> list[float]:
 async def _produce_steadily(cell: Cell, *, per_second: int, seconds: int) -> int:
     """Produce so many a second, in steps, each into a few partitions in turn; answers how many it has produced.
 
-    It writes its batches itself, so that it takes little of the machine.
+    All is written before the first step, each event with the instant at which it is due, so that producing takes little
+    of the machine, and what is sent late counts as late.
     """
     producer = AIOKafkaProducer(bootstrap_servers=cell.servers.kafka, linger_ms=0, max_batch_size=900_000)
     await producer.start()
-    keys = await _keys_by_partition(producer, cell.accounts)
-    began, tick, a_batch = time.monotonic(), 0.01, per_second // 100 // _PARTITIONS_A_TICK
-    turn, produced = cycle(keys), 0
-    for number in range(int(seconds / tick)):
-        await asyncio.sleep(max(0.0, began + number * tick - time.monotonic()))
-        for partition in islice(turn, _PARTITIONS_A_TICK):
-            batch, now = producer.create_batch(), datetime.now(UTC).isoformat()
-            for key in random.choices(keys[partition], k=a_batch):
-                batch.append(key=key, value=_STEADY % (next(_NUMBERS), key, now.encode(), now.encode()), timestamp=None)
-                produced += 1
+    turn = cycle((await _keys_by_partition(producer, cell.accounts)).items())
+    steps, a_batch = int(seconds / _TICK_SECONDS), int(per_second * _TICK_SECONDS) // _PARTITIONS_A_TICK
+    begins = datetime.now(UTC) + timedelta(seconds=1 + per_second * seconds / _WRITTEN_PER_SECOND)
+    due = [begins + timedelta(seconds=number * _TICK_SECONDS) for number in range(steps)]
+    written = [_batches(producer, islice(turn, _PARTITIONS_A_TICK), a_batch, at.isoformat()) for at in due]
+    if datetime.now(UTC) > begins:
+        raise RuntimeError("the events took longer to write than was foreseen")
+    for at, batches in zip(due, written, strict=True):
+        await asyncio.sleep((at - datetime.now(UTC)).total_seconds())
+        for partition, batch in batches:
             await producer.send_batch(batch, USAGE_EVENTS.name, partition=partition)
     await producer.stop()
-    return produced
+    return steps * _PARTITIONS_A_TICK * a_batch
+
+
+def _batches(
+    producer: AIOKafkaProducer, turn: Iterable[tuple[int, list[bytes]]], size: int, at: str
+) -> list[tuple[int, BatchBuilder]]:
+    """Write a batch of so many events for each partition whose turn it is."""
+    written = []
+    for partition, keys in turn:
+        batch = producer.create_batch()
+        for key in random.choices(keys, k=size):
+            batch.append(key=key, value=_STEADY % (next(_NUMBERS), key, at.encode(), at.encode()), timestamp=None)
+        batch.close()
+        written.append((partition, batch))
+    return written
 
 
 async def _keys_by_partition(producer: AIOKafkaProducer, accounts: Sequence[UUID]) -> dict[int, list[bytes]]:
