@@ -10,7 +10,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from deploy.cli import background, grants
+from deploy.cli import background, grants, sums
 from deploy.cli.demo import demonstrate
 from deploy.cli.grants import UnusableFileError
 from deploy.cli.picture import drawn
@@ -60,6 +60,12 @@ def verify(
     """Audit the running stack: invariants, the ledger's chain, Stripe's books. Exit code 1 if something is broken."""
     if not asyncio.run(audit(_state(), console, wait_seconds=wait, heads=heads)):
         raise typer.Exit(1)
+
+
+@app.command("rebuild-usage-sums")
+def rebuild_usage_sums() -> None:
+    """Add every account's usage up anew, from the journal; `verify` says whether that is needed."""
+    asyncio.run(sums.rebuild(_state(), console))
 
 
 @app.command()

@@ -16,6 +16,7 @@ from libs.contracts.http import (
     credits_v1,
     gateway_v1,
     grants_v1,
+    insight_v1,
     limits_v1,
     notifications_v1,
     payments_v1,
@@ -23,7 +24,17 @@ from libs.contracts.http import (
     spending_v1,
 )
 
-HTTP_MODULES = (gateway_v1, payments_v1, credits_v1, spending_v1, prices_v1, limits_v1, grants_v1, notifications_v1)
+HTTP_MODULES = (
+    gateway_v1,
+    payments_v1,
+    credits_v1,
+    spending_v1,
+    prices_v1,
+    insight_v1,
+    limits_v1,
+    grants_v1,
+    notifications_v1,
+)
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _ADDRESS = "https://scrip.dev/schemas/"

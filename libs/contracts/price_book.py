@@ -38,6 +38,8 @@ class TextProperty(Section):
 
     type: Literal["text"] = "text"
     values: Annotated[list[PropertyText], Field(min_length=1, max_length=1000)] | None = None
+    summed: bool = False
+    """Whether usage is summed by its values though they are not listed; it should not have many."""
     default: PropertyText | None = None
     """What an event that does not say it has; without a default every event has to say it."""
 

@@ -17,6 +17,7 @@ from services.credits.api import (
     grants,
     history,
     holds,
+    insight,
     limits,
     states,
     transfers,
@@ -52,7 +53,9 @@ async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
         redriving = housekeeping.redrive(pool, clock, consumers.USAGE_CONSUMER, usage[0].redrive)
         sealer = Sealer(pool, clock, HeadFile(settings.audit_folder) if settings.audit_folder else None)
         warning_days = catalogue.policies.expiry_warning_days
-        timed = jobs.jobs(pool, ledger, foundation.producer, clock, sealer, warning_days=warning_days)
+        timed = jobs.jobs(
+            pool, ledger, foundation.producer, clock, sealer=sealer, prices=prices, warning_days=warning_days
+        )
         work = [*usage, redriving, *timed]
     checks = {f"usage_{number}": consumer.ready for number, consumer in enumerate(usage)} if foundation.works else {}
     app = foundation.app(largest_body=_LARGEST_BODY, checks=checks)
@@ -65,6 +68,7 @@ async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
             transfers.routes(writer, catalogue),
             accounts.routes(pool, ledger, catalogue, clock),
             history.routes(pool, ledger, clock),
+            insight.routes(pool),
             limits.routes(pool, ledger, catalogue, clock),
             prices_api.routes(pool, clock),
             states.routes(pool, ledger, clock),

@@ -33,7 +33,7 @@ async def charge(writer: Writer, prices: Prices, order: ChargeOrder, *, at: date
 
 def posting(prices: Prices, order: ChargeOrder, caller: str, at: datetime) -> Charge:
     """Make the posting of a charge. Raises UnknownMeterError, UnratableUsageError."""
-    credits, metered, cause = cost(prices, order, "charge", at=at)
+    credits, metered, cause = cost(prices, order, "charge", at=at, actor=caller)
     id = ids.new_id()
     return Charge(
         account=order.account,

@@ -19,7 +19,7 @@ class Cost(NamedTuple):
     cause: Cause
 
 
-def cost(prices: Prices, order: Spending, type: TransactionType, *, at: datetime) -> Cost:
+def cost(prices: Prices, order: Spending, type: TransactionType, *, at: datetime, actor: str | None = None) -> Cost:
     """Find out what an order costs. Raises UnknownMeterError, UnratableUsageError."""
     credits, found, version = order.amount or 0, None, None
     if order.meter is not None:
@@ -34,7 +34,7 @@ def cost(prices: Prices, order: Spending, type: TransactionType, *, at: datetime
             reference.type if reference else None,
             reference.id if reference else None,
             order.description,
-            _details(order),
+            _details(order, actor),
             version,
         ),
     )
@@ -52,7 +52,7 @@ def rules_of(prices: Prices, order: Priced, used_before: int) -> list[str]:
     return prices.rate(order.meter, order.quantity_used, order.properties).rules_after(used_before)
 
 
-def _details(order: Spending) -> str | None:
+def _details(order: Spending, actor: str | None) -> str | None:
     """Write what is to be found again."""
     kept: dict[str, object] = {}
     if order.meter is not None:
@@ -60,6 +60,8 @@ def _details(order: Spending) -> str | None:
         kept["quantity"] = format(order.quantity_used, "f")
     if order.properties:
         kept["properties"] = order.properties
+    if actor is not None:
+        kept["actor"] = actor
     if order.metadata:
         kept["metadata"] = order.metadata
     return orjson.dumps(kept).decode() if kept else None

@@ -224,3 +224,17 @@ SELECT a.account_id, a.activity, a.reference, a.credits, l.granted
 FROM activity_award AS a
 LEFT JOIN lot AS l ON l.id = a.lot_id
 WHERE (l.account_id, l.granted) IS DISTINCT FROM (a.account_id, a.credits);
+
+-- name: the sums of usage are those of the entries that they cover
+SELECT coalesce(d.account_id, e.account_id) AS account, d.day, d.meter, d.usages, d.credits, e.credits AS by_entries
+FROM (
+    SELECT account_id, day, meter, usages, quantity, credits FROM usage_day
+    WHERE dimension = '' AND account_id BETWEEN $1 AND $2
+) AS d
+FULL JOIN (
+    SELECT account_id, day, meter, sum(usages) AS usages, sum(quantity) AS quantity, sum(credits) AS credits
+    FROM usage_spending
+    WHERE account_id BETWEEN $1 AND $2 AND batch_id <= (SELECT last_batch FROM usage_summed)
+    GROUP BY account_id, day, meter
+) AS e ON e.account_id = d.account_id AND e.day = d.day AND e.meter = d.meter
+WHERE (d.usages, d.quantity, d.credits) IS DISTINCT FROM (e.usages, e.quantity, e.credits);

@@ -221,5 +221,5 @@ def _paid(row: Record) -> Money | None:
 
 def _metadata(details: dict[str, Any]) -> dict[str, str]:
     nested = {**details.get("properties", {}), **details.get("metadata", {})}
-    plain = {name: value for name, value in details.items() if name not in ("properties", "metadata")}
+    plain = {name: value for name, value in details.items() if name not in ("properties", "metadata", "actor", "time")}
     return {name: str(value) for name, value in {**plain, **nested}.items()}

@@ -28,7 +28,7 @@ class Draft:
     drafted_at: datetime
 
 
-LOCK = 0x5C21B004
+LOCK = 0x5C21B005
 """Whoever changes versions has it."""
 
 

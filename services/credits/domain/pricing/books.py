@@ -38,6 +38,7 @@ class Prices:
     """Rates usage by a book. Raises PriceBookError when it is made of a book that cannot be used."""
 
     def __init__(self, book: PriceBook) -> None:
+        self.book = book
         self.version = book.version
         self._round = ROUND[book.rounding]
         self._tariffs = {name: Tariff(name, meter) for name, meter in book.meters.items()}

@@ -1,0 +1,59 @@
+"""Insight: where an account's credits went."""
+
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Self
+
+from pydantic import AwareDatetime, Field, StringConstraints, model_validator
+
+from ..credits import Credits
+from ..ids import AccountId
+from .base import Answer, Request
+from .spending_v1 import MeterName
+
+LONGEST_SUMMARY_DAYS = 400
+Grouping = Annotated[str, StringConstraints(pattern=r"^(day|meter|actor|property:[a-z][a-z0-9_]{0,63})$")]
+
+
+class UsageQuery(Request):
+    """What a summary of usage is about."""
+
+    from_: Annotated[date, Field(alias="from")]
+    """The first day (UTC)."""
+    to: date
+    """The last day, included."""
+    by: Grouping = "meter"
+    """What is told apart: `day`, `meter`, `actor` (who used it) or a property of a meter, such as `property:model`."""
+    meter: MeterName | None = None
+    """This kind of usage alone."""
+
+    @model_validator(mode="after")
+    def _is_a_span(self) -> Self:
+        if not 0 <= (self.to - self.from_).days < LONGEST_SUMMARY_DAYS:
+            raise ValueError(f"`to` lies on or after `from`, and at most {LONGEST_SUMMARY_DAYS - 1} days later")
+        return self
+
+
+class UsageSum(Answer):
+    """What was used of one kind, on one day, by one person: whatever is told apart."""
+
+    key: str | None
+    """Which one; null for what was not said, or for charges that name an amount and no meter."""
+    usages: int
+    """How often."""
+    quantity: Decimal | None
+    """How much, in the meter's unit; null where several meters are summed."""
+    credits: Credits
+    """What it cost, less what was given back."""
+
+
+class UsageSummary(Answer):
+    """Where an account's credits went: usage, charges and captured holds, less what charges gave back."""
+
+    account: AccountId
+    usages: int
+    credits: Credits
+    data: list[UsageSum]
+    """By day in their order; else the costliest first."""
+    as_of: AwareDatetime | None
+    """Until when the ledger is summed, some seconds ago; null if nothing is."""

@@ -1,0 +1,54 @@
+-- What each posting that spends, or gives back what was spent, did: one row for it, whatever lots it touched.
+CREATE VIEW spending AS
+SELECT
+    account_id, at, sequence, batch_id, min(type) AS type,
+    sum(CASE 'revenue'::bucket WHEN to_bucket THEN amount WHEN from_bucket THEN -amount ELSE 0 END) AS credits,
+    min(reference_id) FILTER (WHERE leg = 0) AS reference_id,
+    min(details::text) FILTER (WHERE leg = 0) AS details
+FROM entry
+WHERE type IN ('usage', 'charge', 'capture', 'charge_refund')
+GROUP BY account_id, at, sequence, batch_id;
+GRANT SELECT ON spending TO app_role;
+
+-- The same, by what was used: its day (UTC, of its own time), its meter (none where an amount was named), who used it.
+-- A capture says nothing of that itself, its hold does; the last one counts the usage. So it is with a charge's refund.
+CREATE VIEW usage_spending AS
+SELECT
+    s.account_id, s.at, s.batch_id, s.credits, d.details -> 'properties' AS properties,
+    (coalesce(to_timestamp((d.details ->> 'time')::bigint), s.at) AT TIME ZONE 'UTC')::date AS day,
+    CASE s.type WHEN 'usage' THEN s.reference_id ELSE coalesce(d.details ->> 'meter', '') END AS meter,
+    coalesce(h.actor, d.details ->> 'actor') AS actor,
+    n.usages,
+    n.usages * coalesce((d.details ->> 'quantity')::numeric, 0) AS quantity
+FROM spending AS s
+LEFT JOIN hold AS h ON h.id = CASE s.type WHEN 'capture' THEN substr(s.reference_id, 5)::uuid END
+LEFT JOIN charge AS c ON c.id = CASE s.type WHEN 'charge_refund' THEN substr(s.reference_id, 5)::uuid END
+CROSS JOIN LATERAL (SELECT coalesce(s.details::json, h.details, c.details) AS details) AS d
+CROSS JOIN LATERAL (
+    SELECT CASE s.type WHEN 'charge_refund' THEN 0 WHEN 'capture' THEN (h.settled_at = s.at)::int ELSE 1 END AS usages
+) AS n;
+GRANT SELECT ON usage_spending TO app_role;
+
+-- Its sums, day by day: of a meter (`dimension` is empty), and of that by who used it and by a property's values. Follows
+-- the sealed blocks: `usage_summed` says up to which.
+CREATE TABLE usage_day (
+    account_id uuid NOT NULL,
+    day date NOT NULL,
+    meter text NOT NULL,
+    dimension text NOT NULL,
+    value text NOT NULL,
+    usages bigint NOT NULL,
+    quantity numeric NOT NULL,
+    credits bigint NOT NULL,
+    PRIMARY KEY (account_id, day, meter, dimension, value)
+) WITH (fillfactor = 80);
+GRANT SELECT, INSERT, UPDATE, DELETE ON usage_day TO app_role;
+
+CREATE TABLE usage_summed (
+    only_row boolean PRIMARY KEY DEFAULT true,
+    block bigint NOT NULL,
+    last_batch bigint NOT NULL,
+    CONSTRAINT there_is_one_row CHECK (only_row)
+);
+INSERT INTO usage_summed (block, last_batch) VALUES (0, 0);
+GRANT SELECT, UPDATE ON usage_summed TO app_role;

@@ -1,0 +1,194 @@
+"""Sums of usage: by day, meter, person and property; behind the sealed blocks, and as exact as they."""
+
+import asyncio
+import io
+import random
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+from rich.console import Console
+
+from deploy.cli import sums
+from deploy.cli.state import State
+from deploy.embedded.stack import Addresses
+from libs.contracts import ids
+from libs.contracts.catalogue import Catalogue
+from libs.contracts.credits import parse_credits
+from libs.contracts.envelope import CloudEvent
+from services.credits.operations import insight
+from services.credits.operations.sealing import Sealer
+from tests.integration.credits.serving import Api, problem
+from tests.support.books import breaches
+from tests.support.databases import ServicePool
+from tests.support.ledger import Credits, used
+
+METERS: dict[str, Any] = {
+    "image": {
+        "unit": "image",
+        "properties": {
+            "quality": {"type": "text", "values": ["sd", "hd"], "default": "sd"},
+            "model": {"type": "text", "summed": True, "default": "base"},
+            "job": {"type": "text", "default": ""},
+        },
+        "prices": [{"credits": "2"}],
+    },
+    "storage": {"unit": "GB-month", "prices": [{"credits": "0.01"}]},
+}
+
+
+@pytest.fixture
+def catalogue() -> Catalogue:
+    book = {"version": "insight-1", "meters": METERS}
+    return Catalogue.of({"name": "insight", "welcome_bonus": {"credits": "1000"}, "price_book": book})
+
+
+@pytest.fixture
+def sealer(credits: Credits) -> Sealer:
+    return Sealer(credits.pool, credits.clock, None)
+
+
+async def sum_up(credits: Credits, sealer: Sealer) -> None:
+    """Seal all there is, and sum it."""
+    await credits.timeline()
+    async with asyncio.timeout(30):
+        while True:
+            await sealer.seal()
+            await insight.sum_up(credits.pool, credits.prices)
+            async with credits.pool.connection() as conn:
+                behind = "SELECT (SELECT max(id) FROM batch) > (SELECT last_batch FROM usage_summed)"
+                if not await conn.fetchval(behind):
+                    return
+
+
+async def summed(api: Api, account: UUID, **query: Any) -> dict[str, Any]:
+    """Ask for the sums of this week and the one before."""
+    name, today = ids.show("account", account), datetime.now(UTC).date()
+    asked: dict[str, Any] = {"from": str(today - timedelta(days=14)), "to": str(today), **query}
+    answer = await api.get(f"/accounts/{name}/usage", **asked)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def by_key(found: dict[str, Any]) -> dict[str | None, str]:
+    return {each["key"]: each["credits"] for each in found["data"]}
+
+
+async def test_credits_are_told_apart_by_what_they_went_for(credits: Credits, api: Api, sealer: Sealer) -> None:
+    account = await credits.open()
+    yesterday = credits.clock.now() - timedelta(days=1)
+    await credits.use(
+        used(account, "image", 3, quality="hd", model="big"),
+        used(account, "image", 1, model="big").model_copy(update={"actor": "key:one"}),
+        used(account, "image", 2).model_copy(update={"time": yesterday}),
+        used(account, "storage", "150"),
+    )
+    await api.charge(account, "5")
+    await api.charge(account, None, meter="image", properties={"quality": "hd"})
+    await sum_up(credits, sealer)
+    found = await summed(api, account)
+    assert (found["usages"], found["credits"], found["as_of"] is None) == (6, "20.5", False)
+    assert by_key(found) == {"image": "14", None: "5", "storage": "1.5"}
+    assert [each["quantity"] for each in found["data"]] == ["7", "0", "150"]
+    days = await summed(api, account, by="day", meter="image")
+    assert by_key(days) == {str(yesterday.date()): "4", str(yesterday.date() + timedelta(days=1)): "10"}
+    assert by_key(await summed(api, account, by="property:quality")) == {"hd": "8", None: "12.5"}
+    assert by_key(await summed(api, account, by="property:model", meter="image")) == {"big": "8", None: "6"}
+    assert by_key(await summed(api, account, by="actor")) == {"key:key_tests": "7", "key:one": "2", None: "11.5"}
+
+
+async def test_a_job_counts_once_with_what_its_hold_captured_in_all(credits: Credits, api: Api, sealer: Sealer) -> None:
+    account = await credits.open()
+    order = {"account": ids.show("account", account), "meter": "image", "quantity": "4"}
+    hold = (await api.post("/holds", order)).json()["id"]
+    for amount, final in (("1.5", False), ("2", False), ("3", True)):
+        await api.post(f"/holds/{hold}/capture", {"amount": amount, "final": final}, account=account)
+    released = (await api.post("/holds", order)).json()["id"]
+    await api.post(f"/holds/{released}/release", {}, account=account)
+    await sum_up(credits, sealer)
+    assert (await summed(api, account))["data"] == [{"key": "image", "usages": 1, "quantity": "4", "credits": "6.5"}]
+    assert by_key(await summed(api, account, by="actor")) == {"key:key_tests": "6.5"}
+
+
+async def test_what_a_charge_gives_back_is_taken_off(credits: Credits, api: Api, sealer: Sealer) -> None:
+    account = await credits.open()
+    charge = (await api.charge(account, None, meter="image", quantity="5")).json()["id"]
+    await api.post(f"/charges/{charge}/refunds", {"amount": "4"}, account=account)
+    await sum_up(credits, sealer)
+    assert (await summed(api, account))["data"] == [{"key": "image", "usages": 1, "quantity": "5", "credits": "6"}]
+
+
+def an_event(chance: random.Random, account: UUID, credits: Credits) -> CloudEvent:
+    event = used(account, "image", chance.randint(1, 9), quality=chance.choice(["sd", "hd"]))
+    return event.model_copy(update={"time": credits.clock.now() - timedelta(hours=chance.randint(0, 90))})
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_sums_are_those_of_all_usage_whoever_adds_them_up_and_when(
+    credits: Credits, api: Api, sealer: Sealer, seed: int
+) -> None:
+    chance = random.Random(seed)
+    accounts = [await credits.open() for _ in range(3)]
+    events = [an_event(chance, chance.choice(accounts), credits) for _ in range(120)]
+
+    async def keep_summing() -> None:
+        other = Sealer(credits.pool, credits.clock, None)
+        for _ in range(30):
+            await other.seal()
+            await insight.sum_up(credits.pool, credits.prices)
+
+    async def use() -> None:
+        for begin in range(0, len(events), 10):
+            await credits.use(*events[begin : begin + 10], *chance.sample(events[: begin + 1], 1))
+
+    await credits.timeline()
+    await asyncio.gather(use(), keep_summing(), keep_summing())
+    await sum_up(credits, sealer)
+    for account in accounts:
+        mine = [event for event in events if event.subject == ids.show("account", account)]
+        found = await summed(api, account, by="day")
+        assert found["usages"] == len(mine)
+        expected: dict[str, Decimal] = {}
+        for event in mine:
+            assert event.time is not None
+            day = str(event.time.date())
+            expected[day] = expected.get(day, Decimal(0)) + 2 * Decimal(event.data["quantity"])
+        assert {each["key"]: Decimal(each["credits"]) for each in found["data"]} == expected
+
+
+async def test_sums_are_built_anew_from_the_entries(
+    credits: Credits, api: Api, sealer: Sealer, service_pool: ServicePool
+) -> None:
+    nowhere = Addresses(gateway="", payments="", credits="", notifications="", stripe=None, mailbox=None)
+    state = State(nowhere, {"credits": {"SCRIP_CREDITS_DATABASE_URL": service_pool.urls("credits").app_url}})
+    account = await credits.open()
+    await credits.use(used(account, "image", 3, quality="hd"), used(account, "storage", 7))
+    await sum_up(credits, sealer)
+    before = await summed(api, account)
+    async with credits.pool.connection() as conn:
+        await conn.execute("UPDATE usage_day SET credits = credits + 1 WHERE meter = 'image' AND dimension = ''")
+    assert len([found for found in await breaches(credits.pool, "credits") if "sums of usage" in found]) == 1
+    said = io.StringIO()
+    await sums.rebuild(state, Console(file=said, width=120))
+    assert "are those of the journal's sealed blocks" in said.getvalue()
+    assert await summed(api, account) == before
+    assert parse_credits(before["credits"]) == 6_070_000
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"from": "2026-02-01", "to": "2026-01-01"},
+        {"from": "2024-01-01", "to": "2026-01-01"},
+        {"from": "2026-01-01"},
+        {"from": "2026-01-01", "to": "2026-01-02", "by": "weather"},
+        {"from": "2026-01-01", "to": "2026-01-02", "by": "property:A"},
+        {"from": "2026-01-01", "to": "2026-01-02", "colour": "red"},
+    ],
+)
+async def test_a_question_that_makes_no_sense_is_refused(credits: Credits, api: Api, query: dict[str, Any]) -> None:
+    account = ids.show("account", await credits.open())
+    assert problem(await api.get(f"/accounts/{account}/usage", **query)) == (422, "PAY007")
