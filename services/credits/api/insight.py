@@ -16,7 +16,7 @@ def routes(pool: Pool) -> APIRouter:
     router = APIRouter(prefix="/internal/v1/accounts/{account}", dependencies=[Depends(calling_service)])
 
     @router.get("/usage", operation_id="sumUsage")
-    async def summary(account: Account, query: Annotated[UsageQuery, Query()]) -> UsageSummary:
+    async def sum_usage(account: Account, query: Annotated[UsageQuery, Query()]) -> UsageSummary:
         """Say where an account's credits went, by day, meter, who used it, or a property."""
         return await insight.summary(pool, account, query)
 

@@ -30,7 +30,9 @@ def routes(pool: Pool, clock: Clock) -> APIRouter:
     router = APIRouter(prefix=_PREFIX, dependencies=[Depends(calling_service)])
 
     @router.put("/{version}", operation_id="draftPriceBook")
-    async def draft(version: Version, document: Annotated[dict[str, Any], Body()], caller: Caller) -> PriceBookDocument:
+    async def draft_price_book(
+        version: Version, document: Annotated[dict[str, Any], Body()], caller: Caller
+    ) -> PriceBookDocument:
         """Keep a draft of a version, as a catalogue's `price_book`; one before of the same name is replaced."""
         book = _read(document)
         if book.version != version:
@@ -38,12 +40,12 @@ def routes(pool: Pool, clock: Clock) -> APIRouter:
         return await price_books.draft(pool, clock, book, by=caller)
 
     @router.delete("/{version}", operation_id="dropPriceBookDraft", status_code=204)
-    async def drop(version: Version) -> None:
+    async def drop_draft(version: Version) -> None:
         """Forget a draft."""
         await price_books.drop_draft(pool, version)
 
     @router.post("/{version}/activate", operation_id="activatePriceBook")
-    async def activate(version: Version, order: ActivationOrder, caller: Caller) -> PriceBookDocument:
+    async def activate_price_book(version: Version, order: ActivationOrder, caller: Caller) -> PriceBookDocument:
         """Have a draft become active, a minute ahead at least; it cannot be changed any more."""
         return await price_books.activate(pool, clock, version, order.active_from, by=caller)
 
@@ -57,17 +59,17 @@ def _reading(pool: Pool, clock: Clock) -> APIRouter:
     router = APIRouter(prefix=_PREFIX, dependencies=[Depends(calling_service)])
 
     @router.get("", operation_id="listPriceBooks")
-    async def show_all() -> PriceBookVersions:
+    async def show_price_books() -> PriceBookVersions:
         """List all versions, and the drafts."""
         return await price_books.show_all(pool, clock)
 
     @router.get("/{version}", operation_id="getPriceBook")
-    async def show(version: Version) -> PriceBookDocument:
+    async def show_price_book(version: Version) -> PriceBookDocument:
         """Show a version, or a draft."""
         return await price_books.show(pool, clock, version)
 
     @router.get("/{version}/changes", operation_id="comparePriceBooks")
-    async def compare(version: Version, since: Annotated[Slug | None, Query()] = None) -> PriceBookChanges:
+    async def compare_price_books(version: Version, since: Annotated[Slug | None, Query()] = None) -> PriceBookChanges:
         """Say in words what a version changes of another, or of the one that is active before it."""
         return await price_books.compare(pool, clock, version, since=since)
 
