@@ -9,7 +9,6 @@ import csv
 import getpass
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,9 +19,9 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from deploy.cli.credits_api import credits_api
 from deploy.cli.state import State
 from libs.chassis.service_client import ServiceClient
-from libs.chassis.tokens import signer
 from libs.contracts import ids
 from libs.contracts.credits import format_credits
 from libs.contracts.http.base import Page, Request
@@ -193,7 +192,8 @@ def commands(state: Callable[[], State], console: Console) -> typer.Typer:
 
     def run(by: str, work: Callable[[Desk], Awaitable[Grant]], results: Path | None = None) -> None:
         async def do() -> bool:
-            async with _desk(state(), console, by=by) as desk:
+            async with credits_api(state()) as client:
+                desk = Desk(client, console, by=by)
                 return await desk.report(await work(desk), results)
 
         if not asyncio.run(do()):
@@ -202,16 +202,6 @@ def commands(state: Callable[[], State], console: Console) -> typer.Typer:
     _add_asking(app, run)
     _add_deciding(app, run)
     return app
-
-
-@asynccontextmanager
-async def _desk(state: State, console: Console, *, by: str) -> AsyncIterator[Desk]:
-    key = Path(state.environments["gateway"]["SCRIP_GATEWAY_SERVICE_KEY_FILE"])
-    client = ServiceClient("credits", base_url=state.addresses.credits, signer=signer("gateway", key))
-    try:
-        yield Desk(client, console, by=by)
-    finally:
-        await client.stop()
 
 
 def _add_asking(app: typer.Typer, run: Callable[..., None]) -> None:

@@ -21,6 +21,7 @@ from libs.contracts.http import (
     notifications_v1,
     payments_v1,
     prices_v1,
+    rejections_v1,
     spending_v1,
 )
 
@@ -30,6 +31,7 @@ HTTP_MODULES = (
     credits_v1,
     spending_v1,
     prices_v1,
+    rejections_v1,
     insight_v1,
     limits_v1,
     grants_v1,

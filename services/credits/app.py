@@ -19,6 +19,7 @@ from services.credits.api import (
     holds,
     insight,
     limits,
+    rejections,
     states,
     transfers,
 )
@@ -29,6 +30,7 @@ from services.credits.domain.pricing import PriceBookError, Prices, line_of
 from services.credits.operations import price_books
 from services.credits.operations.active_prices import ActivePrices
 from services.credits.operations.ledger import Ledger
+from services.credits.operations.rejections import Replayer
 from services.credits.operations.sealing import Sealer
 from services.credits.operations.writer import Writer
 from services.credits.settings import Settings
@@ -71,6 +73,7 @@ async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
             insight.routes(pool),
             limits.routes(pool, ledger, catalogue, clock),
             prices_api.routes(pool, clock),
+            rejections.routes(pool, Replayer(pool, ledger, prices, clock)),
             states.routes(pool, ledger, clock),
             grants.routes(pool, ledger, catalogue, clock),
             activities.routes(pool, ledger, catalogue, clock),

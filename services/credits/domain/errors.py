@@ -1,7 +1,12 @@
 """What the ledger answers when it cannot do as asked."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
 from libs.chassis.errors import DomainError
 from libs.contracts import errors as codes
+from libs.contracts.errors import ErrorCode
 
 
 class UnknownAccountError(DomainError):
@@ -86,6 +91,14 @@ class UnknownActivityError(DomainError):
     """The catalogue has no activity of this name."""
 
     code = codes.UNKNOWN_ACTIVITY
+
+
+class RefusedError(DomainError):
+    """The ledger refused this."""
+
+    def __init__(self, code: ErrorCode, detail: str, facts: Mapping[str, Any] = MappingProxyType({})) -> None:
+        super().__init__(detail, **facts)
+        self.code = code  # type: ignore[misc] # whichever the ledger has for it
 
 
 class LotMissingError(Exception):

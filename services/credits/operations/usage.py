@@ -43,11 +43,11 @@ class Rated(Struct, eq=False, gc=False):
     refusal: Refusal | None
 
 
-def rated(timeline: Timeline, event: UsageEvent, now: datetime) -> Rated:
+def rated(timeline: Timeline, event: UsageEvent, now: datetime, *, oldest: timedelta | None = OLDEST) -> Rated:
     """Rate an event, before anything is locked, by the prices of its own time; of now, if that lies ahead."""
     if event.problem is not None:
         return _unratable(event, INVALID_REQUEST, event.problem)
-    if event.time is not None and not now - OLDEST <= event.time <= now + NEWEST:
+    if event.time is not None and _lies_too_far(event.time, now, oldest):
         return _unratable(event, INVALID_REQUEST, "the event's time lies too far in the past or the future")
     prices = timeline.at(now if event.time is None else min(event.time, now))
     try:
@@ -66,6 +66,10 @@ def rated(timeline: Timeline, event: UsageEvent, now: datetime) -> Rated:
         undated=event.time is None,
     )
     return Rated(event, posting, None)
+
+
+def _lies_too_far(time: datetime, now: datetime, oldest: timedelta | None) -> bool:
+    return time > now + NEWEST or (oldest is not None and time < now - oldest)
 
 
 def _unratable(event: UsageEvent, code: ErrorCode, detail: str) -> Rated:

@@ -1,11 +1,19 @@
-"""What was refused is kept as it came."""
+"""What was refused is kept as it came, listed, and burnt after all by staff."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from deploy.cli import rejections
+from libs.chassis.service_client import ServiceClient
 from libs.contracts import ids
 from services.credits.domain import usage_events
 from services.credits.operations import usage
-from tests.support.ledger import Credits
+from tests.integration.credits.serving import Api, problem
+from tests.support.ledger import Credits, used
 
 
 @pytest.mark.parametrize(
@@ -21,3 +29,128 @@ async def test_a_refused_event_is_kept_as_it_came_whatever_it_holds(credits: Cre
     assert len(refusals) == 1
     async with credits.pool.connection() as conn:
         assert await conn.fetchval("SELECT event FROM rejected_usage") == raw.decode()
+
+
+async def rejected(api: Api, **query: Any) -> list[dict[str, Any]]:
+    return [dict(each) for each in (await api.get("/rejected-usage", **query)).json()["data"]]
+
+
+async def replay(api: Api, rejection: dict[str, Any], **change: Any) -> Any:
+    return await api.post(f"/rejected-usage/{rejection['id']}/replay", change, caller="staff:ada")
+
+
+async def test_rejected_usage_is_listed_with_its_reason_newest_first_page_by_page(credits: Credits, api: Api) -> None:
+    account, other = await credits.open(), await credits.open()
+    for number in range(3):
+        await credits.use(used(account, "credit", 100 + number))
+    await credits.use(used(account, "teleport"))
+    await credits.use(used(other, "video", 1, resolution="4k"))
+    found = await rejected(api)
+    assert [each["code"] for each in found] == ["PAY022", "PAY021", "PAY001", "PAY001", "PAY001"]
+    assert (found[2]["required"], found[2]["available"], found[2]["replay"]) == ("102", "10", None)
+    assert '"quantity":102' in found[2]["event"]
+    assert await rejected(api, account=account) == found[1:]
+    assert await rejected(api, code="PAY001") == found[2:]
+    assert (await api.get(f"/rejected-usage/{found[0]['id']}")).json() == found[0]
+    pages = list[dict[str, Any]]()
+    cursor = dict[str, Any]()
+    while True:
+        page = (await api.get("/rejected-usage", limit=2, **cursor)).json()
+        pages += page["data"]
+        if page["next_cursor"] is None:
+            break
+        cursor = {"cursor": page["next_cursor"]}
+    assert pages == found
+
+
+async def test_rejected_usage_is_burnt_once_when_the_account_can_pay(credits: Credits, api: Api) -> None:
+    account = await credits.open()
+    event = used(account, "credit", 30)
+    assert await credits.use(event) == ["PAY001"]
+    (rejection,) = await rejected(api)
+    assert problem(await replay(api, rejection)) == (402, "PAY001")
+    await credits.tell_payment(account, "50")
+    answers = await asyncio.gather(*(replay(api, rejection) for _ in range(5)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.json()["replay"]["transaction"] for answer in answers}) == 1
+    assert await credits.available(account) == 30_000_000
+    assert await credits.use(event) == ["again"]
+    assert await credits.available(account) == 30_000_000
+    assert [each["replay"]["by"] for each in await rejected(api, state="replayed")] == ["staff:ada"]
+    assert await rejected(api, state="open") == []
+
+
+async def test_what_could_not_be_rated_is_burnt_corrected(credits: Credits, api: Api) -> None:
+    account = await credits.open()
+    await credits.use(used(account, "video", 1, resolution="4k"), used(account, "teleport", 3))
+    meter, resolution = await rejected(api)
+    if meter["code"] != "PAY021":
+        meter, resolution = resolution, meter
+    assert problem(await replay(api, meter)) == (422, "PAY021")
+    assert problem(await replay(api, meter, quantity="-1")) == (422, "PAY007")
+    mended = (await replay(api, meter, meter="credit")).json()
+    assert (mended["replay"]["credits"], mended["meter"]) == ("3", "teleport")
+    assert (await replay(api, resolution, properties={"resolution": "720p"})).json()["replay"]["credits"] == "5"
+    assert await credits.available(account) == 2_000_000
+
+
+async def test_an_event_that_could_not_be_read_needs_all_that_it_says(credits: Credits, api: Api) -> None:
+    account = await credits.open()
+    raw = used(account, "credit").encode().replace(b'"quantity":1', b'"quantity":"many"')
+    rated = usage.rated(await credits.timeline(), usage_events.read(raw), credits.clock.now())
+    await usage.burn(credits.pool, credits.ledger, [rated])
+    (rejection,) = await rejected(api)
+    assert problem(await replay(api, rejection, quantity="2")) == (422, "PAY007")
+    whole = {"meter": "credit", "quantity": "2", "properties": {}}
+    assert (await replay(api, rejection, **whole)).json()["replay"]["credits"] == "2"
+
+
+async def test_an_event_whose_id_was_used_for_another_is_shown_and_never_burnt(credits: Credits, api: Api) -> None:
+    account = await credits.open()
+    assert await credits.use(used(account, "credit", 1, id="1")) == ["burnt"]
+    assert await credits.use(used(account, "credit", 2, id="1")) == ["PAY024"]
+    (rejection,) = await rejected(api)
+    assert problem(await replay(api, rejection)) == (409, "PAY024")
+    assert await credits.available(account) == 9_000_000
+
+
+async def test_usage_that_came_too_late_is_burnt_by_the_prices_of_its_time(credits: Credits, api: Api) -> None:
+    account = await credits.open()
+    late = used(account, "credit", 4).model_copy(update={"time": credits.clock.now() - timedelta(days=40)})
+    assert await credits.use(late) == ["PAY007"]
+    (rejection,) = await rejected(api)
+    assert (await replay(api, rejection)).json()["replay"]["credits"] == "4"
+
+
+@pytest.fixture
+async def client(api: Api) -> AsyncIterator[ServiceClient]:
+    client = ServiceClient("credits", base_url=str(api.http.base_url), signer=api.signer)
+    yield client
+    await client.stop()
+
+
+async def test_the_command_lists_what_is_open_and_has_it_burnt_corrected(
+    credits: Credits, client: ServiceClient
+) -> None:
+    account = await credits.open()
+    await credits.use(used(account, "video", 1, resolution="4k"), used(account, "teleport", 2))
+    name = ids.show("account", account)
+    listed = {each.meter: each async for each in rejections.found(client, account=name, code=None)}
+    assert set(listed) == {"video", "teleport"}
+    assert 'PAY022 "video": property "resolution"' in rejections.told(listed["video"])
+    order = rejections.correction(None, "2", ["resolution=720p"])
+    done = await rejections.replay(client, listed["video"].id, order, by="ada")
+    assert "burnt: 10 credits, txn_" in rejections.told(done)
+    assert [each.meter async for each in rejections.found(client, account=name, code=None)] == ["teleport"]
+
+
+def test_a_correction_reads_values_as_what_they_look_like() -> None:
+    order = rejections.correction("video", None, ["hd=true", "seconds=12", "note=a=b", "size=-1"])
+    assert order.properties == {"hd": True, "seconds": 12, "note": "a=b", "size": -1}
+    assert (order.meter, order.quantity) == ("video", None)
+
+
+async def test_rejected_usage_that_nobody_knows_is_not_found(api: Api) -> None:
+    assert problem(await api.get(f"/rejected-usage/{'0' * 64}")) == (404, "PAY010")
+    assert problem(await api.get("/rejected-usage/1")) == (422, "PAY007")
+    assert problem(await api.get("/rejected-usage", cursor="x")) == (422, "PAY007")
