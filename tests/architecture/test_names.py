@@ -13,6 +13,7 @@ from libs.chassis.errors import DomainError
 from libs.contracts import errors, events, topics
 from libs.contracts.errors import ErrorCode
 from libs.contracts.topics import Topic
+from services.credits.domain import errors as ledger_errors
 from tests.architecture.sources import sources
 
 PRODUCT = sources("services", "libs", "deploy")
@@ -65,6 +66,10 @@ def test_the_codes_that_the_world_knows_stay_what_they_are() -> None:
     assert {code: errors.CODES[code].status for code in fixed} == fixed
 
 
+WITH_A_CODE_OF_ANOTHER = (chassis_errors.RemoteError, ledger_errors.RefusedError)
+"""What another service said, and what the ledger decided."""
+
+
 def domain_errors() -> list[type[DomainError]]:
     for source in sources("services"):
         if "DomainError" in source.text and source.path.name != "__main__.py":
@@ -78,7 +83,7 @@ def domain_errors() -> list[type[DomainError]]:
 
 
 def test_every_domain_error_has_a_declared_code_and_says_in_a_sentence_what_is_wrong() -> None:
-    kinds = [kind for kind in domain_errors() if kind is not chassis_errors.RemoteError]
+    kinds = [kind for kind in domain_errors() if kind not in WITH_A_CODE_OF_ANOTHER]
     assert len(kinds) > 15
     for kind in kinds:
         assert kind.code in errors.CODES.values(), kind

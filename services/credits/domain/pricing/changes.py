@@ -61,7 +61,7 @@ def _of_named(what: str, old: Mapping[str, Any], new: Mapping[str, Any], say: An
 
 
 def _property(kind: Any) -> str:
-    facts = kind.model_dump(exclude_none=True)
+    facts = {"type": kind.type} | kind.model_dump(exclude_defaults=True)
     said = [", ".join(value) if isinstance(value, list) else str(value) for value in facts.values()]
     return " ".join(f"{name} {value}" for name, value in zip(facts, said, strict=True))
 
