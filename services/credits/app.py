@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import yaml
+from fastapi import APIRouter
 
 from libs.chassis import housekeeping
 from libs.chassis.runner import Part
@@ -18,6 +19,7 @@ from services.credits.api import (
     history,
     holds,
     insight,
+    leases,
     limits,
     rejections,
     states,
@@ -29,6 +31,7 @@ from services.credits.domain.books import Rules
 from services.credits.domain.pricing import PriceBookError, Prices, line_of
 from services.credits.operations import price_books
 from services.credits.operations.active_prices import ActivePrices
+from services.credits.operations.leases import Leases
 from services.credits.operations.ledger import Ledger
 from services.credits.operations.rejections import Replayer
 from services.credits.operations.sealing import Sealer
@@ -62,23 +65,30 @@ async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
     checks = {f"usage_{number}": consumer.ready for number, consumer in enumerate(usage)} if foundation.works else {}
     app = foundation.app(largest_body=_LARGEST_BODY, checks=checks)
     if foundation.serves:
-        foundation.serve_internally(
-            app,
-            charges.routes(writer, pool, clock, prices),
-            estimates.routes(pool, ledger, clock, prices),
-            holds.routes(writer, pool, ledger, clock, prices=prices, policies=catalogue.policies),
-            transfers.routes(writer, catalogue),
-            accounts.routes(pool, ledger, catalogue, clock),
-            history.routes(pool, ledger, clock),
-            insight.routes(pool),
-            limits.routes(pool, ledger, catalogue, clock),
-            prices_api.routes(pool, clock),
-            rejections.routes(pool, Replayer(pool, ledger, prices, clock)),
-            states.routes(pool, ledger, clock),
-            grants.routes(pool, ledger, catalogue, clock),
-            activities.routes(pool, ledger, catalogue, clock),
-        )
+        foundation.serve_internally(app, *_routers(foundation, catalogue, ledger, writer=writer, prices=prices))
     return foundation.parts(app, clients=[writer], jobs=work)
+
+
+def _routers(
+    foundation: Foundation, catalogue: Catalogue, ledger: Ledger, *, writer: Writer, prices: ActivePrices
+) -> list[APIRouter]:
+    pool, clock = foundation.pool, foundation.clock
+    return [
+        charges.routes(writer, pool, clock, prices),
+        estimates.routes(pool, ledger, clock, prices),
+        leases.routes(Leases(pool, writer, prices, catalogue.policies), clock),
+        holds.routes(writer, pool, ledger, clock, prices=prices, policies=catalogue.policies),
+        transfers.routes(writer, catalogue),
+        accounts.routes(pool, ledger, catalogue, clock),
+        history.routes(pool, ledger, clock),
+        insight.routes(pool),
+        limits.routes(pool, ledger, catalogue, clock),
+        prices_api.routes(pool, clock),
+        rejections.routes(pool, Replayer(pool, ledger, prices, clock)),
+        states.routes(pool, ledger, clock),
+        grants.routes(pool, ledger, catalogue, clock),
+        activities.routes(pool, ledger, catalogue, clock),
+    ]
 
 
 def check_prices(file: Path, catalogue: Catalogue) -> None:

@@ -7,6 +7,7 @@ and leaves a new head.
 
 from copy import copy
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -67,6 +68,11 @@ class HeldCredits(msgspec.Struct, eq=False):
     parts: list[Part]
     actor: str | None = None
     settled_at: datetime | None = None
+    reserve: int | None = None
+    """Of a lease: how much is to be reserved ahead."""
+    metered: Decimal | None = None
+    """Of a lease: how much was used so far, in the meter's unit."""
+    price_version: str | None = None
     new: bool = False
     changed: bool = False
 

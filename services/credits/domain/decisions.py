@@ -5,7 +5,7 @@ from typing import Any
 
 from libs.contracts.credits import LARGEST
 from libs.contracts.events import HoldExpired
-from services.credits.domain import funding, holding, spending
+from services.credits.domain import funding, holding, leasing, spending
 from services.credits.domain.accounts import Account, HeldCredits, Lot
 from services.credits.domain.books import Books
 from services.credits.domain.limits import resume_in_time
@@ -17,9 +17,12 @@ from services.credits.domain.postings import (
     Extend,
     Grant,
     Hold,
+    Lease,
     Posting,
     Release,
+    Reserve,
     Result,
+    Settle,
     Spend,
     TakeBack,
     Transfer,
@@ -37,6 +40,9 @@ _RULES: dict[type[Posting], tuple[Callable[[Books, Account, Any], Result], int]]
     Capture: (holding.capture, 1),
     Release: (holding.release, 0),
     Extend: (holding.extend, 0),
+    Lease: (holding.hold, 1),
+    Settle: (leasing.settle, 0),
+    Reserve: (leasing.reserve, 1),
     Grant: (funding.grant, 1),
     TakeBack: (funding.take_back, 0),
 }

@@ -3,11 +3,12 @@
 A hold whose instant has come has been freed before anything of its account is decided (`decisions.settle_what_is_due`).
 """
 
+from decimal import Decimal
 from uuid import UUID
 
 from services.credits.domain.accounts import Account, HeldCredits, Part
 from services.credits.domain.books import BREAKAGE, HELD, REVENUE, Books, why_not
-from services.credits.domain.postings import Capture, Extend, Hold, Outcome, Posting, Release, Result
+from services.credits.domain.postings import Capture, Extend, Hold, Lease, Outcome, Posting, Release, Result
 
 
 def hold(books: Books, account: Account, posting: Hold) -> Result:
@@ -37,22 +38,25 @@ def hold(books: Books, account: Account, posting: Hold) -> Result:
         posting.actor,
         new=True,
     )
+    if isinstance(posting, Lease):
+        made = books.holds[posting.id]
+        made.reserve, made.metered, made.price_version = posting.amount, Decimal(0), cause.price_version
     account.due_by(posting.expires_at)
-    return _about(books.holds[posting.id], books.accepted(account, posting))
+    return about(books.holds[posting.id], books.accepted(account, posting))
 
 
 def capture(books: Books, account: Account, posting: Capture) -> Result:
     """Burn what is reserved, which was promised; beyond it, if the deployment allows, as any spend would."""
-    found = _open_hold(books, account, posting.hold)
+    found = open_hold(books, account, posting.hold)
     if not isinstance(found, HeldCredits):
         return books.refused(account, posting, found)
     beyond = max(posting.amount - found.left, 0)
     if beyond and not books.rules.capture_above_hold:
-        return _about(found, books.refused(account, posting, "above_hold"))
+        return about(found, books.refused(account, posting, "above_hold"))
     if beyond and (reason := why_not(account, beyond, account.available + account.overdraft_limit)):
-        return _about(found, books.refused(account, posting, reason))
+        return about(found, books.refused(account, posting, reason))
     books.begin(account, posting)
-    _burn_held(books, account, found, posting.amount - beyond)
+    burn_held(books, account, found, posting.amount - beyond)
     if beyond:
         books.burn(account, beyond, REVENUE)
         if books.guard is not None:
@@ -61,15 +65,15 @@ def capture(books: Books, account: Account, posting: Capture) -> Result:
     found.captured += posting.amount
     found.changed = True
     if posting.final:
-        _free(books, account, found)
+        free_rest(books, account, found)
     if not found.left:
-        _settle(books, found, "captured")
-    return _about(found, books.accepted(account, posting, credits=posting.amount))
+        settled(books, found, "captured")
+    return about(found, books.accepted(account, posting, credits=posting.amount))
 
 
 def release(books: Books, account: Account, posting: Release) -> Result:
     """Free what is still reserved."""
-    found = _open_hold(books, account, posting.hold)
+    found = open_hold(books, account, posting.hold)
     if not isinstance(found, HeldCredits):
         return books.refused(account, posting, found)
     return free(books, account, found, posting, "captured" if found.captured else "released")
@@ -77,31 +81,32 @@ def release(books: Books, account: Account, posting: Release) -> Result:
 
 def extend(books: Books, account: Account, posting: Extend) -> Result:
     """Let a hold live longer, never shorter; nothing moves, and no sequence is taken."""
-    found = _open_hold(books, account, posting.hold)
+    found = open_hold(books, account, posting.hold)
     if not isinstance(found, HeldCredits):
         return books.refused(account, posting, found)
     if posting.expires_at > found.ends_by:
-        return _about(found, books.refused(account, posting, "too_long"))
+        return about(found, books.refused(account, posting, "too_long"))
     found.expires_at = max(found.expires_at, posting.expires_at)
     found.changed = True
-    return _about(found, books.accepted(account, posting))
+    return about(found, books.accepted(account, posting))
 
 
 def free(books: Books, account: Account, found: HeldCredits, posting: Posting, state: str) -> Result:
     """Free what a hold still reserves, and settle it."""
     freed = found.left
     books.begin(account, posting)
-    _free(books, account, found)
-    _settle(books, found, state)
-    return _about(found, books.accepted(account, posting, credits=freed))
+    free_rest(books, account, found)
+    settled(books, found, state)
+    return about(found, books.accepted(account, posting, credits=freed))
 
 
-def _about(found: HeldCredits, result: Result) -> Result:
+def about(found: HeldCredits, result: Result) -> Result:
+    """Answer with the hold as it is now."""
     result.hold = found.as_it_is()
     return result
 
 
-def _open_hold(books: Books, account: Account, hold: UUID) -> HeldCredits | Outcome:
+def open_hold(books: Books, account: Account, hold: UUID) -> HeldCredits | Outcome:
     """Find a hold that can still be used, or tell why there is none."""
     found = books.holds.get(hold)
     if found is None or found.account != account.id:
@@ -111,7 +116,8 @@ def _open_hold(books: Books, account: Account, hold: UUID) -> HeldCredits | Outc
     return found if found.state == "pending" else "hold_settled"
 
 
-def _burn_held(books: Books, account: Account, found: HeldCredits, amount: int) -> None:
+def burn_held(books: Books, account: Account, found: HeldCredits, amount: int) -> None:
+    """Burn so much of what a hold reserves, in the order in which it was reserved."""
     for part in found.parts:
         taken = min(part.left, amount)
         if taken:
@@ -121,7 +127,7 @@ def _burn_held(books: Books, account: Account, found: HeldCredits, amount: int) 
             books.move(account, part.lot, HELD, REVENUE, taken)
 
 
-def _free(books: Books, account: Account, found: HeldCredits) -> None:
+def free_rest(books: Books, account: Account, found: HeldCredits) -> None:
     """Give every part back to its lot; what its lot's expiry has overtaken is written off."""
     if books.guard is not None:
         books.guard.give_back(account, found.actor, found.left, placed_at=found.placed_at)
@@ -139,5 +145,6 @@ def _free(books: Books, account: Account, found: HeldCredits) -> None:
             books.bring(account, lot, freed, HELD)
 
 
-def _settle(books: Books, found: HeldCredits, state: str) -> None:
+def settled(books: Books, found: HeldCredits, state: str) -> None:
+    """Note how a hold ended."""
     found.state, found.settled_at, found.changed = state, books.at, True

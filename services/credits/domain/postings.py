@@ -2,6 +2,7 @@
 
 import hashlib
 from datetime import datetime
+from decimal import Decimal
 from typing import Literal
 from uuid import UUID
 
@@ -119,6 +120,28 @@ class Hold(Posting, kw_only=True):
     id: UUID
     expires_at: datetime
     ends_by: datetime
+
+
+class Lease(Hold, kw_only=True):
+    """Reserve credits for work whose cost is not known before: settled as it goes on, by the version it begins with."""
+
+
+class Settle(Posting, kw_only=True):
+    """Burn what a lease has metered, `amount` for `quantity` in all, less what was burnt before; as far as it goes.
+
+    `final` frees the rest.
+    """
+
+    lease: UUID
+    quantity: Decimal
+    final: bool
+
+
+class Reserve(Posting, kw_only=True):
+    """Reserve for a lease up to `amount` again, as far as it goes, and let it live until another instant."""
+
+    lease: UUID
+    expires_at: datetime
 
 
 class Capture(Posting, kw_only=True):

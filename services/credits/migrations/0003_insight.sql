@@ -11,7 +11,8 @@ GROUP BY account_id, at, sequence, batch_id;
 GRANT SELECT ON spending TO app_role;
 
 -- The same, by what was used: its day (UTC, of its own time), its meter (none where an amount was named), who used it.
--- A capture says nothing of that itself, its hold does; the last one counts the usage. So it is with a charge's refund.
+-- A capture says nothing of that itself, its hold does, and the last one counts the usage; but a lease's settlements do. A
+-- charge's refund is of what was charged.
 CREATE VIEW usage_spending AS
 SELECT
     s.account_id, s.at, s.batch_id, s.credits, d.details -> 'properties' AS properties,
@@ -19,7 +20,8 @@ SELECT
     CASE s.type WHEN 'usage' THEN s.reference_id ELSE coalesce(d.details ->> 'meter', '') END AS meter,
     coalesce(h.actor, d.details ->> 'actor') AS actor,
     n.usages,
-    n.usages * coalesce((d.details ->> 'quantity')::numeric, 0) AS quantity
+    CASE WHEN s.type = 'capture' AND s.details IS NOT NULL THEN 1 ELSE n.usages END
+    * coalesce((d.details ->> 'quantity')::numeric, 0) AS quantity
 FROM spending AS s
 LEFT JOIN hold AS h ON h.id = CASE s.type WHEN 'capture' THEN substr(s.reference_id, 5)::uuid END
 LEFT JOIN charge AS c ON c.id = CASE s.type WHEN 'charge_refund' THEN substr(s.reference_id, 5)::uuid END

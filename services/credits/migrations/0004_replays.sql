@@ -1,3 +1,12 @@
+-- A lease is a hold that is settled by its heartbeats: how much is to be reserved ahead, what was metered so far, in the
+-- meter's unit, and the price book's version by which it costs. All absent for other holds.
+ALTER TABLE hold
+ADD COLUMN reserve bigint,
+ADD COLUMN metered numeric,
+ADD COLUMN price_version text,
+ADD CONSTRAINT a_lease_has_all_of_it
+CHECK ((reserve IS NULL) = (metered IS NULL) AND (reserve IS NULL) = (price_version IS NULL)) NOT VALID;
+
 -- Rejected usage that staff had burnt after all, as it came or corrected; once for an event. Only ever added to.
 CREATE TABLE usage_replay (
     key uuid PRIMARY KEY,

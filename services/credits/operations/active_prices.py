@@ -39,6 +39,16 @@ class ActivePrices:
         """Give the version that is active. Raises as `timeline` does."""
         return (await self.timeline()).at(self._clock.now())
 
+    async def version(self, name: str) -> Prices:
+        """Give a version that was activated once, however long ago. Raises KeyError if none has this name."""
+        if name not in self._compiled:
+            async with self._pool.connection() as conn:
+                found = await store.version(conn, name)
+            if found is None:
+                raise KeyError(name)
+            self._compiled[name] = Prices(found.book)
+        return self._compiled[name]
+
     def _are_younger_than(self, age: timedelta) -> bool:
         return self._read_at is not None and timedelta() <= self._clock.now() - self._read_at < age
 

@@ -17,8 +17,11 @@ from services.credits.domain.postings import (
     Extend,
     Grant,
     Hold,
+    Lease,
     Posting,
     Release,
+    Reserve,
+    Settle,
     Spend,
     TakeBack,
     Transfer,
@@ -123,6 +126,8 @@ async def _read_counts(conn: Connection, books: Books, asked: Asked) -> None:
 async def _read_holds(conn: Connection, books: Books, asked: Asked, due: Sequence[UUID]) -> None:
     settling: list[Capture | Release | Extend] = [*asked.of(Capture), *asked.of(Release), *asked.of(Extend)]
     named = [posting.hold for posting in settling]
+    leasing: list[Settle | Reserve] = [*asked.of(Settle), *asked.of(Reserve)]
+    named += [posting.lease for posting in leasing]
     if named or due:
         books.holds = {hold.id: hold for hold in await store.holds(conn, named, due, books.at)}
 
@@ -146,13 +151,13 @@ async def _read_actors(conn: Connection, books: Books, postings: Sequence[Postin
 def _whole(books: Books, asked: Asked) -> set[UUID]:
     """Name the accounts whose heads alone cannot answer: they are asked for more, or lots come or come back."""
     demand: dict[UUID, int] = {}
-    for posting in asked.of(Usage, Spend, Charge, Hold):
+    for posting in asked.of(Usage, Spend, Charge, Hold, Lease):
         demand[posting.account] = demand.get(posting.account, 0) + posting.amount
     accounts = books.accounts
     whole = {id for id, amount in demand.items() if id in accounts and amount >= accounts[id].head_remaining}
     for transfer in asked.of(Transfer):
         whole.update((transfer.account, transfer.to))
-    whole.update(posting.account for posting in asked.of(Release, Grant, TakeBack, ChargeRefund))
+    whole.update(posting.account for posting in asked.of(Release, Grant, TakeBack, ChargeRefund, Settle, Reserve))
     whole.update(_capturing(books, [*asked.of(Capture), *asked.of(Release)]))
     return whole & accounts.keys()
 

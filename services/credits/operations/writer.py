@@ -17,7 +17,7 @@ from libs.chassis.idempotency import Answer, Given, Key
 from libs.chassis.pool import TRANSIENT, Connection, Pool
 from libs.chassis.service_client import deadline
 from libs.chassis.telemetry import IDEMPOTENT_REPLAYS, log
-from services.credits.domain.postings import Capture, ChargeRefund, Posting, Release, Result
+from services.credits.domain.postings import Capture, ChargeRefund, Posting, Release, Result, Settle
 from services.credits.operations.ledger import Ledger
 
 LARGEST_BATCH = 500
@@ -180,4 +180,4 @@ def _outcome(request: Request, known: Mapping[tuple[str, str], Given], *, first:
 
 def _rank(request: Request) -> int:
     kind = type(request.postings[0]) if request.postings else Posting
-    return 0 if kind in (Release, ChargeRefund) else 1 if kind is Capture else 2
+    return 0 if kind in (Release, ChargeRefund) else 1 if kind in (Capture, Settle) else 2

@@ -130,7 +130,7 @@ async def funded_lots(conn: Connection, references: Iterable[tuple[str, str, str
 
 
 HOLD = """hold.id, account_id, state, reserved, captured, placed_at, expires_at, ends_by, reference_type, reference_id,
-          description, details::text, parts, actor, settled_at"""
+          description, details::text, parts, actor, settled_at, reserve, metered, price_version"""
 
 
 async def holds(conn: Connection, ids: Sequence[UUID], accounts: Sequence[UUID], due: datetime) -> list[HeldCredits]:
@@ -279,29 +279,40 @@ async def _write_lots(conn: Connection, lots: Sequence[Lot]) -> None:
 
 
 async def _write_holds(conn: Connection, holds: Sequence[HeldCredits]) -> None:
-    if new := [(*astuple(hold)[:12], _parts(hold), hold.actor, hold.settled_at) for hold in holds if hold.new]:
+    if new := [(*astuple(hold)[:12], _parts(hold), *_of_lease_too(hold)) for hold in holds if hold.new]:
         await conn.execute(
             """INSERT INTO hold (id, account_id, state, reserved, captured, placed_at, expires_at, ends_by,
-                                 reference_type, reference_id, description, details, parts, actor, settled_at)
+                                 reference_type, reference_id, description, details, parts, actor, settled_at,
+                                 reserve, metered, price_version)
                SELECT h.id, h.account_id, h.state, h.reserved, h.captured, h.placed_at, h.expires_at, h.ends_by,
                       h.reference_type, h.reference_id, h.description, h.details::json, h.parts::jsonb, h.actor,
-                      h.settled_at
+                      h.settled_at, h.reserve, h.metered, h.price_version
                  FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::timestamptz[],
                              $7::timestamptz[], $8::timestamptz[], $9::text[], $10::text[], $11::text[], $12::text[],
-                             $13::text[], $14::text[], $15::timestamptz[])
+                             $13::text[], $14::text[], $15::timestamptz[], $16::bigint[], $17::numeric[], $18::text[])
                       AS h (id, account_id, state, reserved, captured, placed_at, expires_at, ends_by, reference_type,
-                            reference_id, description, details, parts, actor, settled_at)""",
-            *_columns(new, 15),
+                            reference_id, description, details, parts, actor, settled_at, reserve, metered,
+                            price_version)""",
+            *_columns(new, 18),
         )
-    if old := [(h.id, h.state, h.captured, h.expires_at, _parts(h), h.settled_at) for h in holds if not h.new]:
+    if old := [_changed_hold(hold) for hold in holds if not hold.new]:
         await conn.execute(
-            """UPDATE hold SET state = n.state, captured = n.captured, expires_at = n.expires_at,
-                               parts = n.parts::jsonb, settled_at = n.settled_at
-                 FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::timestamptz[], $5::text[], $6::timestamptz[])
-                      AS n (id, state, captured, expires_at, parts, settled_at)
+            """UPDATE hold SET state = n.state, reserved = n.reserved, captured = n.captured, expires_at = n.expires_at,
+                               parts = n.parts::jsonb, settled_at = n.settled_at, metered = n.metered
+                 FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::text[],
+                             $7::timestamptz[], $8::numeric[])
+                      AS n (id, state, reserved, captured, expires_at, parts, settled_at, metered)
                 WHERE hold.id = n.id""",
-            *_columns(old, 6),
+            *_columns(old, 8),
         )
+
+
+def _of_lease_too(hold: HeldCredits) -> tuple[Any, ...]:
+    return hold.actor, hold.settled_at, hold.reserve, hold.metered, hold.price_version
+
+
+def _changed_hold(h: HeldCredits) -> tuple[Any, ...]:
+    return h.id, h.state, h.reserved, h.captured, h.expires_at, _parts(h), h.settled_at, h.metered
 
 
 async def _write_charges(conn: Connection, charges: Sequence[BurntCharge]) -> None:

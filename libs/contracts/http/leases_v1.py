@@ -1,0 +1,46 @@
+"""Leases: holds for work whose cost is not known before, such as agents and streams; settled as it goes on."""
+
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import Field
+
+from ..credits import Credits, RequestedCredits
+from ..events.usage_v1 import Properties, Quantity
+from ..ids import AccountId
+from .base import Request
+from .spending_v1 import Description, HoldChanged, HoldSeconds, Metadata, MeterName, Reference
+
+
+class LeaseOrder(Request):
+    """Begin work that is metered as it goes on."""
+
+    account: AccountId
+    meter: MeterName
+    """The kind of usage; its price may not depend on other usage."""
+    properties: Properties = Field(default_factory=dict)
+    reserve: RequestedCredits
+    """How many credits to reserve ahead: what the work may cost until the next heartbeat."""
+    heartbeat_seconds: Annotated[HoldSeconds, Field(le=3600)] = 30
+    """Without a heartbeat for so long it ends: what was metered is settled, the rest is freed."""
+    reference: Reference | None = None
+    description: Description | None = None
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class HeartbeatOrder(Request):
+    """Tell what was used so far."""
+
+    quantity: Quantity
+    """In all since it began, in the meter's unit: told twice, or late, it is settled once."""
+
+
+class LeaseChanged(HoldChanged):
+    """A lease, and what the account has after what was done to it. Go on while credits are held."""
+
+    metered: Decimal
+    """How much was used so far."""
+    cost: Credits
+    """What that costs, by the prices with which the lease began."""
+    short: Credits
+    """What of that neither the reserve nor the account could cover; the next heartbeat tries again."""
