@@ -36,7 +36,8 @@ BANDS = (
 )
 """How much an account's costs change; one that paid nothing and would pay something is in the last."""
 _DAY_SECONDS = 86_400
-_MOST_REMEMBERED = 65_536
+MOST_REMEMBERED = 65_536
+"""Combinations of meter, quantity and properties for which it is known what they cost."""
 _MOST_REASONS = 1000
 _MOST_DEARER = 100
 
@@ -281,7 +282,7 @@ class Backtest:
     def _price(self, meter: str, kept: _Kept) -> _Priced:
         name = (meter, kept.quantity, bytes(kept.properties))
         if (found := self._known.get(name)) is None:
-            if len(self._known) >= _MOST_REMEMBERED:
+            if len(self._known) >= MOST_REMEMBERED:
                 self._known.clear()
             found = self._known[name] = self._rate(meter, kept)
         return found

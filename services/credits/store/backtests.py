@@ -53,6 +53,7 @@ async def legs(conn: Connection, window: Window) -> AsyncGenerator[list[Record],
             yield rows
     finally:
         ahead.cancel()
+        await asyncio.gather(ahead, return_exceptions=True)  # the connection is at rest before its transaction ends
 
 
 def _arguments(window: Window) -> tuple[object, ...]:

@@ -225,3 +225,16 @@ async def test_books_for_which_nothing_was_recorded_sum_up_to_nothing(credits: C
     await credits.open()
     summary, bills = await rated_by(credits, Prices(PriceBook(version="empty", meters={})))
     assert (bills, summary.total.usages, summary.total.percent) == ({}, 0, None)
+
+
+async def test_who_cannot_take_a_bill_is_heard_and_the_connection_is_whole(credits: Credits) -> None:
+    for _ in range(3):
+        await credits.use(used(await credits.open(), "tokens", 5))
+
+    def full(bill: Bill) -> None:
+        raise OSError("no space left")
+
+    async with credits.pool.connection() as conn:
+        with pytest.raises(OSError, match="no space left"):
+            await backtest(conn, Prices(credits.catalogue.price_book), Asked(BEGINNING), done=full)
+        assert await conn.fetchval("SELECT count(*) FROM entry WHERE type = 'usage'") == 3
