@@ -10,7 +10,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from deploy.cli import background, grants, rejections, sums
+from deploy.cli import background, backtest, grants, rejections, sums
 from deploy.cli.demo import demonstrate
 from deploy.cli.grants import UnusableFileError
 from deploy.cli.picture import drawn
@@ -106,6 +106,7 @@ def _state() -> State:
     return read_state(StackSettings().data.absolute())
 
 
+backtest.add_command(app, _state, console)
 app.add_typer(grants.commands(_state, console), name="grant")
 app.add_typer(rejections.commands(_state, console), name="rejected")
 

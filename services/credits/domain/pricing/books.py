@@ -42,6 +42,8 @@ class Prices:
         self.version = book.version
         self._round = ROUND[book.rounding]
         self._tariffs = {name: Tariff(name, meter) for name, meter in book.meters.items()}
+        self.counting = [name for name, tariff in self._tariffs.items() if tariff.counts]
+        """Meters whose prices depend on what was used before."""
 
     def rate(self, meter: str, quantity: int | Decimal, properties: dict[str, PropertyValue]) -> Rating:
         """Price a usage. Raises UnknownMeterError, UnratableUsageError."""

@@ -100,7 +100,8 @@ class Tariff:
 
     def before(self, counted: int) -> Exact:
         """Tell how many billed units were used before, by what they added."""
-        return Fraction(counted, self._per)
+        whole, rest = divmod(counted, self._per)
+        return Fraction(counted, self._per) if rest else whole
 
     def parts(self, units: Exact, applied: Applied, before: Exact) -> list[Part]:
         """Divide billed units, which follow others of the same period, by what each costs."""

@@ -2,11 +2,10 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from fractions import Fraction
 from typing import NamedTuple
 
 from libs.contracts.price_book import Meter, Price
-from services.credits.domain.pricing.rounding import Exact
+from services.credits.domain.pricing.rounding import Exact, whole_or_ratio
 
 _FORMATS = {"day": "%Y-%m-%d", "month": "%Y-%m"}
 
@@ -27,10 +26,10 @@ class Ladder:
     """What billed units cost by one price of a meter, from the first one of a period on."""
 
     def __init__(self, price: Price, allowance: Decimal) -> None:
-        self._free = Fraction(allowance)
+        self._free = whole_or_ratio(allowance)
         self._volume = price.tiers is not None and price.tiers.mode == "volume"
-        self._steps: list[tuple[Fraction | None, int]] = (
-            [(None if tier.upto is None else Fraction(tier.upto), tier.credits) for tier in price.tiers.steps]
+        self._steps: list[tuple[Exact | None, int]] = (
+            [(None if tier.upto is None else whole_or_ratio(tier.upto), tier.credits) for tier in price.tiers.steps]
             if price.tiers is not None
             else [(None, price.credits or 0)]
         )
@@ -40,7 +39,7 @@ class Ladder:
     def parts(self, before: Exact, units: Exact) -> list[Part]:
         """Divide units that follow those `before` them into what is free and what costs what."""
         end = before + units
-        free = min(max(self._free - before, Fraction(0)), units)
+        free = min(max(self._free - before, 0), units)
         found = [Part(free, None)] if free else []
         if self._volume:
             reached = next(credits for bound, credits in self._steps if bound is None or end <= bound)
