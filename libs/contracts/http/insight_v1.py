@@ -57,3 +57,24 @@ class UsageSummary(Answer):
     """By day in their order; else the costliest first."""
     as_of: AwareDatetime | None
     """Until when the ledger is summed, some seconds ago; null if nothing is."""
+
+
+class Forecast(Answer):
+    """When an account runs out of credits if it goes on as it did."""
+
+    account: AccountId
+    available: Credits
+    burnt_per_day: Credits | None
+    """On average of the days that are known, today left out; null if there is none."""
+    days_known: int
+    """How many days that is, at most 56; with fewer than three nothing is foretold."""
+    likely: AwareDatetime | None
+    """When it runs out: as often earlier as later. Null if that is not within the horizon, or nothing is foretold."""
+    earliest: AwareDatetime | None
+    latest: AwareDatetime | None
+    """Null if it may well last longer than the horizon."""
+    confidence_percent: int
+    """In how many cases of a hundred it lies between the earliest and the latest."""
+    horizon_days: int
+    expiring_unused: Credits | None
+    """How many credits will likely expire before they are burnt; null if nothing is foretold."""

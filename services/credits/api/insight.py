@@ -4,14 +4,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
+from libs.chassis.clock import Clock
 from libs.chassis.internal_api import calling_service
 from libs.chassis.pool import Pool
-from libs.contracts.http.insight_v1 import UsageQuery, UsageSummary
+from libs.contracts.http.insight_v1 import Forecast, UsageQuery, UsageSummary
 from services.credits.api.paths import Account
 from services.credits.operations import insight
+from services.credits.operations.ledger import Ledger
 
 
-def routes(pool: Pool) -> APIRouter:
+def routes(pool: Pool, ledger: Ledger, clock: Clock) -> APIRouter:
     """Make the routes."""
     router = APIRouter(prefix="/internal/v1/accounts/{account}", dependencies=[Depends(calling_service)])
 
@@ -19,5 +21,10 @@ def routes(pool: Pool) -> APIRouter:
     async def sum_usage(account: Account, query: Annotated[UsageQuery, Query()]) -> UsageSummary:
         """Say where an account's credits went, by day, meter, who used it, or a property."""
         return await insight.summary(pool, account, query)
+
+    @router.get("/forecast", operation_id="foretell")
+    async def foretell(account: Account) -> Forecast:
+        """Say when an account runs out of credits if it goes on as it did, and what will expire unused."""
+        return await insight.foretell(pool, ledger, clock, account)
 
     return router

@@ -1,14 +1,20 @@
 """Insight: sums of usage that follow the journal's sealed blocks, so that nobody scans it who asks."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from libs.chassis import failpoints
+from libs.chassis.clock import Clock
 from libs.chassis.leading import leading
 from libs.chassis.pool import Pool
-from libs.contracts.http.insight_v1 import UsageQuery, UsageSum, UsageSummary
+from libs.contracts.http.insight_v1 import Forecast, UsageQuery, UsageSum, UsageSummary
 from libs.contracts.price_book import BooleanProperty, Meter, PriceBook, TextProperty
+from services.credits.domain import forecasts
+from services.credits.domain.errors import UnknownAccountError
 from services.credits.operations.active_prices import ActivePrices
+from services.credits.operations.expiry import settle_due_of
+from services.credits.operations.ledger import Ledger
 from services.credits.store import usage_days as store
 from services.credits.store.usage_days import Sum
 
@@ -76,6 +82,37 @@ def _unsaid(whole: Sequence[Sum], found: Sequence[Sum]) -> list[Sum]:
 def _shown(each: Sum, *, one_unit: bool) -> UsageSum:
     return UsageSum(
         key=each.key or None, usages=each.usages, quantity=each.quantity if one_unit else None, credits=each.credits
+    )
+
+
+async def foretell(pool: Pool, ledger: Ledger, clock: Clock, account: UUID) -> Forecast:
+    """Say when an account runs out of credits, from what it burnt day by day. Raises UnknownAccountError."""
+    await settle_due_of(pool, ledger, clock, account)
+    now = clock.now()
+    today = now.date()
+    async with pool.connection() as conn, conn.transaction(isolation="repeatable_read", readonly=True):
+        found = await store.account_since(conn, account)
+        if found is None:
+            raise UnknownAccountError
+        available, opened_at = found
+        first = max(opened_at.date(), today - timedelta(days=forecasts.HISTORY_DAYS))
+        sums = await store.sums_by_day(conn, account, first, today - timedelta(days=1), meter=None)
+        lots = [forecasts.Remaining(*lot) for lot in await store.remaining(conn, account, fifo=ledger.fifo)]
+    by_day = {each.key: max(each.credits, 0) for each in sums}
+    days = [first + timedelta(days=number) for number in range((today - first).days)]
+    burnt = [(day, by_day.get(str(day), 0)) for day in days]
+    ahead = forecasts.forecast(burnt, lots, now, seed=account)
+    return Forecast(
+        account=account,
+        available=max(available, 0),
+        burnt_per_day=sum(credits for _, credits in burnt) // len(burnt) if burnt else None,
+        days_known=len(burnt),
+        likely=ahead.likely if ahead else None,
+        earliest=ahead.earliest if ahead else None,
+        latest=ahead.latest if ahead else None,
+        confidence_percent=forecasts.CONFIDENCE_PERCENT,
+        horizon_days=forecasts.HORIZON_DAYS,
+        expiring_unused=ahead.expiring if ahead else None,
     )
 
 

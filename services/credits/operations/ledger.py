@@ -29,6 +29,11 @@ class Ledger:
         self._clock = clock
         self._rules = rules
 
+    @property
+    def fifo(self) -> bool:
+        """Tell whether lots burn by age alone."""
+        return self._rules.fifo
+
     async def apply(
         self, conn: Connection, postings: Sequence[Posting], *, due: Collection[UUID] = ()
     ) -> tuple[datetime, list[Result]]:

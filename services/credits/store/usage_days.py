@@ -134,3 +134,20 @@ async def sums_by_day(conn: Connection, account: UUID, first: date, last: date, 
         meter,
     )
     return [Sum(*row) for row in rows]
+
+
+async def account_since(conn: Connection, account: UUID) -> tuple[int, datetime] | None:
+    """Tell what an account has available, and when it was opened."""
+    row = await conn.fetchrow("SELECT available, opened_at FROM account WHERE id = $1", account)
+    return (row[0], row[1]) if row is not None else None
+
+
+async def remaining(conn: Connection, account: UUID, *, fifo: bool) -> list[tuple[int, datetime | None]]:
+    """Tell what remains of an account's lots, and when each expires, in burn order."""
+    rows = await conn.fetch(
+        """SELECT remaining, expires_at FROM lot_now WHERE account_id = $1 AND open
+            ORDER BY CASE WHEN $2 THEN 0 ELSE priority END, CASE WHEN NOT $2 THEN expires_at END NULLS LAST, id""",
+        account,
+        fifo,
+    )
+    return [(row[0], row[1]) for row in rows]

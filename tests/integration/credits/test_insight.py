@@ -21,6 +21,7 @@ from libs.contracts.envelope import CloudEvent
 from services.credits.operations import insight
 from services.credits.operations.sealing import Sealer
 from tests.integration.credits.serving import Api, problem
+from tests.integration.credits.travelling import Travel
 from tests.support.books import breaches
 from tests.support.databases import ServicePool
 from tests.support.ledger import Credits, used
@@ -176,6 +177,31 @@ async def test_sums_are_built_anew_from_the_entries(
     assert "are those of the journal's sealed blocks" in said.getvalue()
     assert await summed(api, account) == before
     assert parse_credits(before["credits"]) == 6_070_000
+
+
+async def foretold(api: Api, account: UUID) -> dict[str, Any]:
+    found: dict[str, Any] = (await api.get(f"/accounts/{ids.show('account', account)}/forecast")).json()
+    return found
+
+
+async def test_who_goes_on_as_he_did_runs_out_when_his_credits_are_burnt(
+    credits: Credits, api: Api, sealer: Sealer, travel: Travel
+) -> None:
+    account = await credits.open()
+    assert (await foretold(api, account))["likely"] is None
+    await travel(days=20)
+    for day in range(1, 20):
+        time = credits.clock.now() - timedelta(days=day)
+        await credits.use(used(account, "image", 10).model_copy(update={"time": time}))
+    await sum_up(credits, sealer)
+    found = await foretold(api, account)
+    assert (found["available"], found["days_known"], found["confidence_percent"]) == ("620", 20, 80)
+    assert Decimal(found["burnt_per_day"]) == 19
+    days = (datetime.fromisoformat(found["likely"]) - credits.clock.now()).days
+    assert 28 <= days <= 36
+    assert found["expiring_unused"] == "0"
+    nobody = ids.show("account", ids.new_id())
+    assert problem(await api.get(f"/accounts/{nobody}/forecast")) == (404, "PAY028")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,136 @@
+"""Forecasts: when an account runs out of credits, and what expires unused, from what it burnt day by day.
+
+The future is drawn from the past, many times over: each path draws a history of its own from the days there were, and
+from that, weekday by weekday, the days to come. How far the paths lie apart is the uncertainty: of the days themselves,
+and of how few of them are known.
+"""
+
+import random
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+HISTORY_DAYS = 56
+"""How far back the days lie from which the future is drawn."""
+HORIZON_DAYS = 180
+CONFIDENCE_PERCENT = 80
+"""In so many cases of a hundred it lies between the earliest and the latest."""
+_LEFT_OUT_PERCENT = 6
+"""Of the paths on either side: fewer than the confidence leaves, since a few days lie closer together than all do."""
+_PATHS = 100
+_A_DAY = 86_400
+_FEWEST_DAYS = 3
+_LEAST_SILENCE = 7
+_SILENCES = 3
+
+
+class Remaining(NamedTuple):
+    """What is left of a lot, and when it expires."""
+
+    credits: int
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """When credits run out; None is not within the horizon. And how many of them expire before they are burnt."""
+
+    likely: datetime | None
+    earliest: datetime | None
+    latest: datetime | None
+    expiring: int
+
+
+class _End(NamedTuple):
+    seconds: int
+    """From now on until nothing is left; the horizon, if it never is."""
+    expired: int
+
+
+_HORIZON_SECONDS = HORIZON_DAYS * _A_DAY
+
+
+def forecast(
+    burnt: Sequence[tuple[date, int]], lots: Sequence[Remaining], now: datetime, *, seed: UUID
+) -> Forecast | None:
+    """Look ahead from now; `burnt` are the whole days before today from the first that is known, without a gap.
+
+    Lots come in burn order. None, if too few days are known. The same account is told the same twice: chance is seeded.
+    """
+    days = _alive(burnt[-HISTORY_DAYS:])
+    if len(days) < _FEWEST_DAYS:
+        return None
+    chance = random.Random(seed.int)  # noqa: S311 - chance, not a secret
+    ends = sorted(_walk(_Path(days, chance), lots, now) for _ in range(_PATHS))
+    margin = _PATHS * _LEFT_OUT_PERCENT // 100
+    earliest, likely, latest = (_instant(now, ends[at].seconds) for at in (margin, _PATHS // 2, -margin - 1))
+    return Forecast(likely, earliest, latest, sorted(end.expired for end in ends)[_PATHS // 2])
+
+
+def _alive(days: Sequence[tuple[date, int]]) -> Sequence[tuple[date, int]]:
+    """Leave out what was before a silence that is far longer than any: who has stopped is not going on."""
+    last = max((number for number, (_, credits) in enumerate(days, 1) if credits), default=0)
+    silence = len(days) - last
+    return days[last:] if silence > max(_LEAST_SILENCE, _SILENCES * _longest_silence(days[:last])) else days
+
+
+def _longest_silence(days: Sequence[tuple[date, int]]) -> int:
+    longest = run = 0
+    for _, credits in days:
+        run = 0 if credits else run + 1
+        longest = max(longest, run)
+    return longest
+
+
+class _Path:
+    """A future: days drawn from a history that is drawn itself."""
+
+    def __init__(self, days: Sequence[tuple[date, int]], chance: random.Random) -> None:
+        self._chance = chance
+        self._by_weekday: list[list[int]] = [[] for _ in range(7)]
+        for day, credits in days:
+            self._by_weekday[day.weekday()].append(credits)
+        drawn = [chance.choices(known, k=len(known)) if known else [] for known in self._by_weekday]
+        everything = [credits for known in drawn for credits in known]
+        self._drawn = [known if len(known) >= _FEWEST_DAYS else everything for known in drawn]
+
+    def burn(self, weekday: int) -> int:
+        """Draw what a day burns."""
+        return self._chance.choice(self._drawn[weekday])
+
+
+def _walk(path: _Path, lots: Sequence[Remaining], now: datetime) -> _End:
+    """Burn day by day until nothing is left; what expires meanwhile is lost."""
+    left = deque(lots)
+    expired, seconds, at = 0, 0, now
+    lasts = _A_DAY - (now.hour * 3600 + now.minute * 60 + now.second)
+    while seconds < _HORIZON_SECONDS:
+        expired += _drop_expired(left, at)
+        have = sum(lot.credits for lot in left)
+        burn = path.burn(at.weekday()) * lasts // _A_DAY
+        if burn >= have:
+            return _End(seconds + (lasts * have // burn if burn else 0), expired)
+        _burn(left, burn)
+        seconds, lasts = seconds + lasts, _A_DAY
+        at = now + timedelta(seconds=seconds)
+    return _End(_HORIZON_SECONDS, expired)
+
+
+def _drop_expired(left: deque[Remaining], at: datetime) -> int:
+    gone = [lot for lot in left if lot.expires_at is not None and lot.expires_at <= at]
+    for lot in gone:
+        left.remove(lot)
+    return sum(lot.credits for lot in gone)
+
+
+def _burn(left: deque[Remaining], credits: int) -> None:
+    while credits >= left[0].credits:
+        credits -= left.popleft().credits
+    left[0] = left[0]._replace(credits=left[0].credits - credits)
+
+
+def _instant(now: datetime, seconds: int) -> datetime | None:
+    return now + timedelta(seconds=seconds) if seconds < _HORIZON_SECONDS else None
