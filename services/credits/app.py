@@ -81,7 +81,7 @@ def _routers(
         transfers.routes(writer, catalogue),
         accounts.routes(pool, ledger, catalogue, clock),
         history.routes(pool, ledger, clock),
-        insight.routes(pool, ledger, clock),
+        insight.routes(pool, ledger, clock, prices),
         limits.routes(pool, ledger, catalogue, clock),
         prices_api.routes(pool, clock),
         rejections.routes(pool, Replayer(pool, ledger, prices, clock)),

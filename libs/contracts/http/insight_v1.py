@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
 from ..credits import Credits
+from ..events.usage_v1 import Properties
 from ..ids import AccountId
 from .base import Answer, Request
 from .spending_v1 import MeterName
@@ -78,3 +79,24 @@ class Forecast(Answer):
     horizon_days: int
     expiring_unused: Credits | None
     """How many credits will likely expire before they are burnt; null if nothing is foretold."""
+
+
+class SuggestionQuery(Request):
+    """Ask how much a hold should reserve."""
+
+    meter: MeterName
+    properties: Properties = Field(default_factory=dict)
+    """Of the job; those of few values tell jobs apart, as in a summary of usage."""
+    percentile: Annotated[int, Field(ge=50, le=100)] = 95
+    """It should cover so many jobs in a hundred."""
+
+
+class HoldSuggestion(Answer):
+    """How much a hold should reserve, learned from the last thousand jobs of this kind that were captured."""
+
+    credits: Credits | None
+    """Null if fewer than ten are known."""
+    learned_from: int
+    """How many those were."""
+    short_permille: int | None
+    """How many in a thousand it would not have covered, each tried against what was known before it."""

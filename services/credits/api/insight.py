@@ -7,15 +7,28 @@ from fastapi import APIRouter, Depends, Query
 from libs.chassis.clock import Clock
 from libs.chassis.internal_api import calling_service
 from libs.chassis.pool import Pool
-from libs.contracts.http.insight_v1 import Forecast, UsageQuery, UsageSummary
+from libs.contracts.http.insight_v1 import Forecast, HoldSuggestion, SuggestionQuery, UsageQuery, UsageSummary
 from services.credits.api.paths import Account
 from services.credits.operations import insight
+from services.credits.operations.active_prices import ActivePrices
 from services.credits.operations.ledger import Ledger
 
 
-def routes(pool: Pool, ledger: Ledger, clock: Clock) -> APIRouter:
+def routes(pool: Pool, ledger: Ledger, clock: Clock, prices: ActivePrices) -> APIRouter:
     """Make the routes."""
-    router = APIRouter(prefix="/internal/v1/accounts/{account}", dependencies=[Depends(calling_service)])
+    router = APIRouter(dependencies=[Depends(calling_service)])
+    router.include_router(_of_accounts(pool, ledger, clock))
+
+    @router.post("/internal/v1/hold-suggestions", operation_id="suggestHold")
+    async def suggest_hold(query: SuggestionQuery) -> HoldSuggestion:
+        """Suggest how much a hold should reserve, from what the last ones of its kind captured."""
+        return await insight.suggest_hold(pool, prices, query)
+
+    return router
+
+
+def _of_accounts(pool: Pool, ledger: Ledger, clock: Clock) -> APIRouter:
+    router = APIRouter(prefix="/internal/v1/accounts/{account}")
 
     @router.get("/usage", operation_id="sumUsage")
     async def sum_usage(account: Account, query: Annotated[UsageQuery, Query()]) -> UsageSummary:

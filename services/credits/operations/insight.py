@@ -8,17 +8,21 @@ from libs.chassis import failpoints
 from libs.chassis.clock import Clock
 from libs.chassis.leading import leading
 from libs.chassis.pool import Pool
-from libs.contracts.http.insight_v1 import Forecast, UsageQuery, UsageSum, UsageSummary
+from libs.contracts.events.usage_v1 import PropertyValue
+from libs.contracts.http.insight_v1 import Forecast, HoldSuggestion, SuggestionQuery, UsageQuery, UsageSum, UsageSummary
 from libs.contracts.price_book import BooleanProperty, Meter, PriceBook, TextProperty
-from services.credits.domain import forecasts
+from services.credits.domain import forecasts, suggestions
 from services.credits.domain.errors import UnknownAccountError
 from services.credits.operations.active_prices import ActivePrices
 from services.credits.operations.expiry import settle_due_of
 from services.credits.operations.ledger import Ledger
+from services.credits.store import holds
 from services.credits.store import usage_days as store
 from services.credits.store.usage_days import Sum
 
 _BLOCKS_A_PASS = 20
+_LEARNED_FROM = 1000
+"""Holds of a kind: enough to know, few enough to follow a change."""
 
 
 async def sum_up(pool: Pool, prices: ActivePrices) -> int:
@@ -114,6 +118,25 @@ async def foretell(pool: Pool, ledger: Ledger, clock: Clock, account: UUID) -> F
         horizon_days=forecasts.HORIZON_DAYS,
         expiring_unused=ahead.expiring if ahead else None,
     )
+
+
+async def suggest_hold(pool: Pool, prices: ActivePrices, query: SuggestionQuery) -> HoldSuggestion:
+    """Suggest how much a hold should reserve, from what the last ones of its kind captured."""
+    apart = {name for meter, name in told_apart_by((await prices.now()).book) if meter == query.meter}
+    kind = {name: _as_text(value) for name, value in query.properties.items() if name in apart}
+    async with pool.connection() as conn:
+        captured = await holds.captured_lately(conn, query.meter, kind, limit=_LEARNED_FROM)
+    found = suggestions.suggest(captured, percentile=query.percentile)
+    return HoldSuggestion(
+        credits=found.credits if found else None,
+        learned_from=len(captured),
+        short_permille=found.short_permille if found else None,
+    )
+
+
+def _as_text(value: PropertyValue) -> str:
+    """Write a value as the database does."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 async def rebuild(pool: Pool, prices: ActivePrices) -> AsyncIterator[tuple[int, int]]:

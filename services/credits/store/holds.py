@@ -1,5 +1,6 @@
 """Holds, as they are shown."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 from uuid import UUID
 
@@ -41,3 +42,21 @@ async def page(
         limit,
     )
     return [held_credits(row) for row in rows]
+
+
+async def captured_lately(conn: Connection, meter: str, properties: Mapping[str, str], *, limit: int) -> list[int]:
+    """Tell what holds of a meter with these properties captured, those of the last ones, the oldest first."""
+    rows = await conn.fetch(
+        """SELECT captured FROM hold
+            WHERE state = 'captured' AND details ->> 'meter' = $1
+              AND NOT EXISTS (
+                  SELECT FROM unnest($2::text[], $3::text[]) AS asked (name, value)
+                   WHERE details -> 'properties' ->> asked.name IS DISTINCT FROM asked.value
+              )
+            ORDER BY settled_at DESC LIMIT $4""",
+        meter,
+        list(properties),
+        list(properties.values()),
+        limit,
+    )
+    return [row["captured"] for row in reversed(rows)]

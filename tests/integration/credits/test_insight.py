@@ -179,6 +179,29 @@ async def test_sums_are_built_anew_from_the_entries(
     assert parse_credits(before["credits"]) == 6_070_000
 
 
+async def suggested(api: Api, **query: Any) -> dict[str, Any]:
+    found: dict[str, Any] = (await api.post("/hold-suggestions", {"meter": "image"} | query)).json()
+    return found
+
+
+async def test_a_holds_size_is_learned_from_what_jobs_of_its_kind_cost(credits: Credits, api: Api) -> None:
+    account = await credits.open()
+    assert await suggested(api) == {"credits": None, "learned_from": 0, "short_permille": None}
+    for number in range(1, 13):
+        for quality, cost in (("hd", f"{number}"), ("sd", "0.5")):
+            order = {"meter": "image", "properties": {"quality": quality, "job": str(number)}, "quantity": "20"}
+            hold = (await api.post("/holds", order | {"account": ids.show("account", account)})).json()["id"]
+            await api.post(f"/holds/{hold}/capture", {"amount": cost}, account=account)
+    await api.placed(account, "3")
+    job = {"quality": "hd", "job": "new"}
+    assert await suggested(api, properties=job) == {"credits": "12", "learned_from": 12, "short_permille": 1000}
+    assert (await suggested(api, properties=job, percentile=50))["credits"] == "6"
+    sd = await suggested(api, properties={"quality": "sd"})
+    assert (sd["credits"], sd["short_permille"]) == ("0.5", 0)
+    assert (await suggested(api))["learned_from"] == 24
+    assert problem(await api.post("/hold-suggestions", {"meter": "image", "percentile": 101})) == (422, "PAY007")
+
+
 async def foretold(api: Api, account: UUID) -> dict[str, Any]:
     found: dict[str, Any] = (await api.get(f"/accounts/{ids.show('account', account)}/forecast")).json()
     return found

@@ -21,3 +21,6 @@ CREATE TABLE usage_replay (
 GRANT SELECT, INSERT ON usage_replay TO app_role;
 
 CREATE INDEX rejected_usage_by_time ON rejected_usage (at, key, fingerprint);
+
+-- What jobs of a meter cost lately: what the next one should reserve is learned from them.
+CREATE INDEX hold_captured ON hold ((details ->> 'meter'), settled_at) WHERE state = 'captured';
