@@ -1,6 +1,6 @@
 """The spool: events on disk before `usage` returns, sent from there, and kept for a while once they are accepted.
 
-In its folder are segment files; `settled`, the number of the last event that is accepted or refused, rewritten in place;
+Its folder has segment files; `settled`, the number of the last event that is accepted or refused, rewritten in place;
 and `lock`, which one process holds. Events are written and synced in groups: who comes while one is being written is in
 the next. `settled` is not synced: what a power cut takes of it is sent again, and counted once.
 """
@@ -23,6 +23,7 @@ KEPT_SECONDS = 7 * 24 * 60 * 60.0
 LARGEST_SPOOL = 1024**3
 _LARGEST_SEGMENT = 16 * 1024**2
 _LONGEST_SEGMENT_SECONDS = 60 * 60.0
+_CLOCK_SECONDS = 1.0  # a file system's clock is behind by some milliseconds, or by what its precision is
 _CLOSED = -1
 
 log = logging.getLogger(__name__)
@@ -96,7 +97,7 @@ class Spool:
 
     def accepted_since(self, since: datetime) -> Iterator[list[Report]]:
         """Read again what has been settled, of all files that were written to since an instant."""
-        last, at = self.settled, since.timestamp()
+        last, at = self.settled, since.timestamp() - _CLOCK_SECONDS
         recent = [each for each in self._segments if each.first <= last and each.last_written >= at]
         for lines in segments.read_between(recent, 1, last):
             yield [report for line in lines if (report := read_report(line, checked=True))]
