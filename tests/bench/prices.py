@@ -1,8 +1,10 @@
-"""`make bench-prices`: what rating costs, beside its conditions evaluated bare; a table, and build/bench/prices.json.
+"""`make bench-prices`: what rating costs, beside its conditions evaluated bare, and how fast usage is reported.
 
-Properties are of high cardinality, so that nothing is remembered from one usage to the next.
+A table, and build/bench/prices.json. Properties are of high cardinality, so that nothing is remembered from one usage
+to the next.
 """
 
+import asyncio
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +15,7 @@ from rich.console import Console
 
 from libs.contracts.price_book import PriceBook
 from services.credits.domain.pricing import Prices
+from tests.bench import client
 from tests.bench.figures import Figures
 
 RUNS = 5
@@ -35,7 +38,7 @@ Properties = Mapping[str, Any]
 
 
 def main() -> None:
-    """Measure, in turn: bare evaluations, a meter with the same conditions, one without any."""
+    """Measure, in turn: bare evaluations, a meter with the same conditions, one without any; then the usage client."""
     figures = Figures("prices", Console(highlight=False))
     prices = Prices(PriceBook.model_validate(BOOK))
     env = cel.NewEnv(variables={"seconds": cel.Type.INT, "model": cel.Type.STRING, "hd": cel.Type.BOOL})
@@ -56,6 +59,7 @@ def main() -> None:
     figures.add("rate_simple_us", statistics.median(run[2] for run in runs), "us")
     figures.add("rate_conditions_us", statistics.median(run[1] for run in runs), "us")
     figures.add("rate_conditions_over_bare", statistics.median(run[1] / run[0] for run in runs), "ratio", "<= 1.5")
+    asyncio.run(client.measure(figures))
     figures.show()
 
 

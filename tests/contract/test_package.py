@@ -89,7 +89,7 @@ def test_the_base_package_needs_pydantic_alone_and_brings_schemas_and_examples(w
     assert "PaymentSucceeded" in told["understood"]
     assert "scrip.usage.v1.json" in told["schemas"]
     assert run(python, "-I", "-c", WANTS_THE_CLIENT, cwd=tmp_path) == (
-        "the usage client needs aiokafka: install scrip-contracts[client]\n"
+        "the client needs aiokafka: install scrip-contracts[client]\n"
     )
 
 

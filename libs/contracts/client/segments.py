@@ -26,7 +26,7 @@ class Segment:
         return self.size == 0
 
     @property
-    def last_written(self) -> float:
+    def last_written_seconds(self) -> float:
         """When it was written to, in seconds since 1970."""
         return self.path.stat().st_mtime
 
@@ -57,7 +57,7 @@ class Place:
 
 def make(folder: Path, first: int) -> Segment:
     """Make an empty segment that is still there after a power cut. Raises OSError."""
-    path = folder / f"{first:020}{_SUFFIX}"
+    path = folder.joinpath(f"{first:020}{_SUFFIX}")
     path.touch(mode=0o600)
     handle = os.open(folder, os.O_RDONLY)
     try:

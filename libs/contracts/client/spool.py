@@ -98,7 +98,7 @@ class Spool:
     def accepted_since(self, since: datetime) -> Iterator[list[Report]]:
         """Read again what has been settled, of all files that were written to since an instant."""
         last, at = self.settled, since.timestamp() - _CLOCK_SECONDS
-        recent = [each for each in self._segments if each.first <= last and each.last_written >= at]
+        recent = [each for each in self._segments if each.first <= last and each.last_written_seconds >= at]
         for lines in segments.read_between(recent, 1, last):
             yield [report for line in lines if (report := read_report(line, checked=True))]
 
@@ -134,7 +134,7 @@ class Spool:
         if self._file != _CLOSED:
             os.close(self._file)
         self._file = os.open(segment.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        self._began_seconds = segment.last_written
+        self._began_seconds = segment.last_written_seconds
 
     def _make_room(self, wanted: int) -> None:
         """Let go of what was accepted, before its time, if there is no room else. Raises SpoolFullError."""
@@ -151,7 +151,7 @@ class Spool:
 
     def _forget_old(self) -> None:
         limit = time.time() - KEPT_SECONDS
-        while self._is_over(self._segments[0]) and self._segments[0].last_written < limit:
+        while self._is_over(self._segments[0]) and self._segments[0].last_written_seconds < limit:
             self._forget(self._segments[0])
 
     def _forget(self, segment: Segment) -> None:

@@ -2,10 +2,9 @@
 
 import asyncio
 import logging
-import random
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -18,7 +17,9 @@ from ..ids import new_id
 from ..topics import USAGE_EVENTS
 from .buffers import Buffer
 from .errors import NotAcceptedError, Refusal, SetUpError, UsageClientError, UsageNotAcceptedError
+from .extra import needs_the_extra
 from .memory import Memory
+from .pauses import pauses
 from .reports import Report, write_report
 from .transports import Transport
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 _LINGER_SECONDS = 0.005
 _LARGEST_BATCH = 500
 _LARGEST_BATCH_BYTES = 512 * 1024  # half of what the gateway takes
-_FIRST_PAUSE_SECONDS = 0.1
-_LONGEST_PAUSE_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +63,7 @@ class UsageClient:
         self._spool = _spool(spool, self._changed, largest_spool_bytes) if spool else None
         self._buffer: Buffer = self._spool or Memory(largest_buffer)
         self._hurry_up_to = 0
+        self._leaving = False
         self._one_sends = asyncio.Lock()
         self._sending: asyncio.Task[None] | None = None
 
@@ -81,7 +81,7 @@ class UsageClient:
         **producer: Any,
     ) -> Self:
         """Report to Kafka; `producer` are further options of aiokafka's, such as `security_protocol`."""
-        with _needs_the_extra():
+        with needs_the_extra():
             from .kafka import KafkaTransport  # noqa: PLC0415 - who speaks HTTP needs no Kafka
 
         return cls(
@@ -108,7 +108,7 @@ class UsageClient:
         patience_seconds: float = 30.0,
     ) -> Self:
         """Report to the gateway, with an API key that has the scope `usage:write`."""
-        with _needs_the_extra():
+        with needs_the_extra():
             from .http import HttpTransport  # noqa: PLC0415 - who speaks Kafka needs no HTTP
 
         return cls(
@@ -200,6 +200,7 @@ class UsageClient:
     async def __aenter__(self) -> Self:
         """Open: begin to send in the background. Raises SpoolInUseError, and SpoolError if the folder is unusable."""
         await self._buffer.open()
+        self._leaving = False
         self._sending = asyncio.create_task(self._send_on(), name="scrip-usage")
         return self
 
@@ -208,8 +209,9 @@ class UsageClient:
     ) -> None:
         """Flush and close; what was not accepted becomes a note on an error that is on its way already.
 
-        What stays in a spool is not lost, and no error.
+        What stays in a spool is not lost, and no error; it is waited for only while it is being accepted.
         """
+        self._leaving = True
         try:
             await self.flush()
         except UsageNotAcceptedError as lost:
@@ -233,6 +235,8 @@ class UsageClient:
             self._changed.notify_all()
 
     def _hopeless(self) -> bool:
+        if self._leaving and self._spool is not None and self._trouble is not None:
+            return True
         return self._sending is None or isinstance(self._trouble, SetUpError)
 
     async def _send_on(self) -> None:
@@ -256,7 +260,7 @@ class UsageClient:
         return self._buffer.taken - self._buffer.settled
 
     async def _send_until_accepted(self, batch: Sequence[Report]) -> Sequence[Refusal]:
-        for pause in _pauses():
+        for pause in pauses():
             try:
                 async with self._one_sends:
                     return await self._transport.send(batch)
@@ -297,19 +301,3 @@ def _spool(folder: Path, changed: asyncio.Condition, largest_bytes: int) -> "Spo
     from .spool import Spool  # noqa: PLC0415 - it locks as POSIX does; who needs no spool needs no POSIX
 
     return Spool(folder, changed=changed, largest_bytes=largest_bytes)
-
-
-@contextmanager
-def _needs_the_extra() -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise ImportError(f"the usage client needs {error.name}: install scrip-contracts[client]") from error
-
-
-def _pauses() -> Iterator[float]:
-    """Tell how long to wait between tries: twice as long each time, up to a bound, and never all clients at once."""
-    pause = _FIRST_PAUSE_SECONDS
-    while True:
-        yield pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
-        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)

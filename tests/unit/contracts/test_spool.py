@@ -68,6 +68,13 @@ async def test_what_nobody_accepted_is_no_error_on_leaving_and_is_sent_by_the_ne
     assert await sent_by_the_next(tmp_path) == ["1", "2"]
 
 
+async def test_leaving_does_not_wait_for_somebody_who_is_not_there(tmp_path: Path) -> None:
+    transport = Scripted(*[NotAcceptedError("nobody is there", retry_after=NEVER)] * 2)
+    async with UsageClient(transport, source="/test", spool=tmp_path, patience_seconds=NEVER) as unheard:
+        await report(unheard, "1")
+    assert await sent_by_the_next(tmp_path) == ["1"]
+
+
 async def test_what_was_accepted_is_not_sent_again(tmp_path: Path) -> None:
     transport = Scripted()
     async with client(transport, tmp_path) as heard:
