@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from ..envelope import CloudEvent
+
 LARGEST_READ = 512 * 1024
 """More than the largest event, so that what is read has a whole line."""
 _SUFFIX = ".jsonl"
@@ -29,6 +31,16 @@ class Segment:
     def last_written_seconds(self) -> float:
         """When it was written to, in seconds since 1970."""
         return self.path.stat().st_mtime
+
+    @property
+    def began_seconds(self) -> float:
+        """When its first event was, in seconds since 1970; that of its last writing if the event does not say."""
+        first = next(iter(self.lines(0)), b"")
+        try:
+            time = CloudEvent.decode(first).time
+        except ValueError:
+            time = None
+        return min(time.timestamp(), self.last_written_seconds) if time else self.last_written_seconds
 
     def lines(self, offset: int) -> list[bytes]:
         """Read the next whole lines from an offset, without their line feeds; none at the end."""
@@ -59,12 +71,17 @@ def make(folder: Path, first: int) -> Segment:
     """Make an empty segment that is still there after a power cut. Raises OSError."""
     path = folder.joinpath(f"{first:020}{_SUFFIX}")
     path.touch(mode=0o600)
+    sync_folder(folder)
+    return Segment(path, first, first - 1, 0)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder survive a power cut. Raises OSError."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
-    return Segment(path, first, first - 1, 0)
 
 
 def find(folder: Path) -> list[Segment]:

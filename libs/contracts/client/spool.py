@@ -104,6 +104,7 @@ class Spool:
 
     def _open(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+        segments.sync_folder(self.folder.parent)
         self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -131,10 +132,10 @@ class Spool:
         return int(written or 0)
 
     def _append_to(self, segment: Segment) -> None:
-        if self._file != _CLOSED:
-            os.close(self._file)
-        self._file = os.open(segment.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        self._began_seconds = segment.last_written_seconds
+        before, self._file = self._file, os.open(segment.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        if before != _CLOSED:
+            os.close(before)
+        self._began_seconds = segment.began_seconds
 
     def _make_room(self, wanted: int) -> None:
         """Let go of what was accepted, before its time, if there is no room else. Raises SpoolFullError."""
@@ -162,7 +163,7 @@ class Spool:
     async def _write_on(self) -> None:
         """Write group after group, until nobody waits."""
         while self._queue:
-            group, self._queue = self._queue, []
+            group = self._next_group()
             lines = b"".join(line for line, _ in group)
             try:
                 if self._is_due(self._segments[-1]):
@@ -177,6 +178,17 @@ class Spool:
                 _tell([written for _, written in group], None)
             async with self._changed:
                 self._changed.notify_all()
+
+    def _next_group(self) -> list[tuple[bytes, asyncio.Future[None]]]:
+        """Take what waits to be written, but no more than a segment's worth, so that files can be let go by turns."""
+        number = size = 0
+        for line, _ in self._queue:
+            size += len(line)
+            if number and size > self._largest_segment:
+                break
+            number += 1
+        group, self._queue = self._queue[:number], self._queue[number:]
+        return group
 
     def _is_due(self, segment: Segment) -> bool:
         too_old = time.time() - self._began_seconds > _LONGEST_SEGMENT_SECONDS
@@ -223,7 +235,12 @@ class Spool:
     def _pass(self, lines: list[bytes]) -> None:
         self._place = self._place.after(lines)
         self.settled = self._place.number - 1
-        os.pwrite(self._settled_file, b"%020d\n" % self.settled, 0)
+        try:
+            os.pwrite(self._settled_file, b"%020d\n" % self.settled, 0)
+        except OSError as error:
+            log.warning(
+                "what is accepted is not noted in %s, so the next client sends it again: %s", self.folder, error
+            )
 
 
 def _tell(waiting: Sequence[asyncio.Future[None]], failed: SpoolError | None) -> None:

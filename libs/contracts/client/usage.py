@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .spool import Spool
 
 _LINGER_SECONDS = 0.005
+_LOOK_AGAIN_SECONDS = 1.0
 _LARGEST_BATCH = 500
 _LARGEST_BATCH_BYTES = 512 * 1024  # half of what the gateway takes
 
@@ -242,7 +243,13 @@ class UsageClient:
     async def _send_on(self) -> None:
         while True:
             await self._until_a_batch_is_due()
-            batch = self._buffer.first(_LARGEST_BATCH, _LARGEST_BATCH_BYTES)
+            try:
+                batch = self._buffer.first(_LARGEST_BATCH, _LARGEST_BATCH_BYTES)
+            except OSError as error:
+                log.warning("the spool cannot be read: %r", error)
+                await self._note(NotAcceptedError(f"the spool cannot be read: {error!r}"))
+                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+                continue
             refusals = await self._send_until_accepted(batch) if batch else []
             await self._settle(batch, refusals)
 

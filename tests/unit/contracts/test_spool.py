@@ -266,6 +266,45 @@ async def test_a_disk_that_fails_is_told_and_what_it_was_told_of_is_not_sent(
     assert transport.sent == on_disk(tmp_path) == ["2"]
 
 
+async def test_if_it_cannot_be_noted_what_was_accepted_it_is_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    transport = Scripted()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", fails)
+        async with client(transport, tmp_path) as heard:
+            await report(heard, "1", "2")
+    assert transport.sent == ["1", "2"]
+    assert await sent_by_the_next(tmp_path) == ["1", "2"]
+
+
+async def test_a_file_is_written_to_for_an_hour_though_its_writers_change(tmp_path: Path) -> None:
+    await spool(tmp_path, "1")
+    await spool(tmp_path, "2")
+    assert len(files(tmp_path)) == 1
+    async with client(Scripted(*away(NEVER)), tmp_path / "old") as unheard:
+        await unheard.usage(ACCOUNT, "video", id="1", time=datetime.now(UTC) - timedelta(minutes=61))
+    await spool(tmp_path / "old", "2")
+    assert len(files(tmp_path / "old")) == 2
+    assert await sent_by_the_next(tmp_path / "old") == ["1", "2"]
+
+
+async def test_more_at_once_than_a_spool_may_take_does_not_stop_it_for_good(tmp_path: Path) -> None:
+    transport = Scripted(*away(NEVER))
+    async with client(transport, tmp_path) as unheard:
+        reports = [report(unheard, id) for id in numbered(0, 1000)]
+        told = await asyncio.gather(*reports, return_exceptions=True)
+        assert {type(each) for each in told} == {type(None), SpoolFullError}
+        transport.orders.clear()
+        while unheard._waiting():  # noqa: ASYNC110 - the background task brings it about
+            await asyncio.sleep(0.01)
+        await report(unheard, "more")
+    assert transport.sent == [*numbered(0, told.count(None)), "more"]
+
+
 async def test_a_reporter_who_goes_away_takes_no_other_with_him(tmp_path: Path) -> None:
     transport = Scripted()
     async with client(transport, tmp_path) as heard:
