@@ -57,12 +57,12 @@ def _reading(pool: Pool, clock: Clock) -> APIRouter:
     router = APIRouter(prefix=_PREFIX, dependencies=[Depends(calling_service)])
 
     @router.get("", operation_id="listPriceBooks")
-    async def show_all() -> PriceBookVersions:
+    async def show_price_books() -> PriceBookVersions:
         """List all versions, and the drafts."""
         return await price_books.show_all(pool, clock)
 
     @router.get("/{version}", operation_id="getPriceBook")
-    async def show(version: Version) -> PriceBookDocument:
+    async def show_price_book(version: Version) -> PriceBookDocument:
         """Show a version, or a draft."""
         return await price_books.show(pool, clock, version)
 
