@@ -71,7 +71,7 @@ class KafkaTransport:
             if partition in filling:
                 done.append((partition, filling[partition]))  # it is full
             filling[partition] = producer.create_batch()
-            filling[partition].append(**record)
+            filling[partition].append(**record)  # the first is taken however large it is
         return [*done, *filling.items()]
 
     async def close(self) -> None:

@@ -43,13 +43,16 @@ class Segment:
         return min(time.timestamp(), self.last_written_seconds) if time else self.last_written_seconds
 
     def lines(self, offset: int) -> list[bytes]:
-        """Read the next whole lines from an offset, without their line feeds; none at the end."""
+        """Read the next whole lines from an offset, without their line feeds; none at the end, or if it was let go."""
         wanted = min(LARGEST_READ, self.size - offset)
         if wanted <= 0:
             return []
-        with self.path.open("rb") as file:
-            file.seek(offset)
-            found = file.read(wanted)
+        try:
+            with self.path.open("rb") as file:
+                file.seek(offset)
+                found = file.read(wanted)
+        except FileNotFoundError:
+            return []
         return found[: found.rfind(b"\n") + 1].split(b"\n")[:-1]
 
 

@@ -41,7 +41,7 @@ class Spool:
         self._lock = self._settled_file = self._file = _CLOSED
         self._segments: list[Segment] = []
         self._began_seconds = 0.0
-        self._bytes = 0
+        self._bytes = self._inherited = 0
         self._broken = False
         self._queue: list[tuple[bytes, asyncio.Future[None]]] = []
         self._writing: asyncio.Task[None] | None = None
