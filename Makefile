@@ -58,7 +58,7 @@ generate: setup ## schemas and references, from the code
 bench-platform: setup ## how fast the whole is: build/bench/platform.json
 	@exec $(BIN)/python -m tests.bench.platform
 
-bench-prices: setup ## what rating a usage costs, and a backtest of a million: build/bench/prices.json
+bench-prices: setup ## what rating costs, a backtest of a million, how fast usage is reported: build/bench/prices.json
 	@exec $(BIN)/python -m tests.bench.prices
 
 bench-ledger: setup ## how fast the ledger is, beside its floors: build/bench/ledger.json

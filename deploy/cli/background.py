@@ -7,6 +7,7 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import httpx2
 from rich.console import Console
@@ -78,16 +79,17 @@ async def _introduce(state: State, console: Console) -> None:
         if address:
             console.print(f"  {name:14} {address}")
     async with httpx2.AsyncClient(base_url=state.addresses.gateway, timeout=30) as http:
-        token = await _demo_token(http)
-        body = {"name": "demo", "scopes": ["usage:write", "credits:read"]}
-        headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": f"demo-{time.time_ns()}"}
+        session = await _demo_session(http)
+        body = {"name": "demo", "scopes": ["usage:write", "charges:write", "holds:write", "credits:read"]}
+        headers = {"Authorization": f"Bearer {session['access_token']}", "Idempotency-Key": f"demo-{time.time_ns()}"}
         key = json.loads(good(await http.post("/v1/api-keys", json=body, headers=headers)))["secret"]
     console.print(f"  {'demo login':14} {DEMO_EMAIL} / {DEMO_PASSWORD}")
+    console.print(f"  {'account':14} {session['user']['account']}")
     console.print(f"  {'API key':14} {key}")
     console.print("Stop it with `make down`; audit it with `.venv/bin/scrip verify`.")
 
 
-async def _demo_token(http: httpx2.AsyncClient) -> str:
+async def _demo_session(http: httpx2.AsyncClient) -> dict[str, Any]:
     login = {"email": DEMO_EMAIL, "password": DEMO_PASSWORD}
     try:
         answer = good(await http.post("/v1/auth/register", json={**login, "name": "Demo"}))
@@ -95,7 +97,8 @@ async def _demo_token(http: httpx2.AsyncClient) -> str:
         if refused.code != ALREADY_REGISTERED.code:
             raise
         answer = good(await http.post("/v1/auth/login", json=login))
-    return str(json.loads(answer)["access_token"])
+    session: dict[str, Any] = json.loads(answer)
+    return session
 
 
 async def status(state: State, console: Console) -> None:

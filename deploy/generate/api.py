@@ -60,12 +60,13 @@ def _dependencies(route: Dependant) -> Iterator[Callable[..., Any]]:
 
 
 def _let_in(dependency: Callable[..., Any]) -> str | None:
-    """Say whom a dependency lets in, if it is the door's; the scope is where the door has put it."""
+    """Say whom a dependency lets in, if it is the door's; the scopes are where the door has put them."""
     made_by, _, inner = getattr(dependency, "__qualname__", "").partition(".<locals>.")
     if not inner:
         return _DOOR.get(made_by)
-    scope = inspect.getclosurevars(dependency).nonlocals.get("scope")
-    return _DOOR[made_by].format(scope=code(scope)) if made_by in _DOOR else None
+    kept = inspect.getclosurevars(dependency).nonlocals
+    scopes = " or ".join(code(scope) for scope in kept.get("scopes", (kept.get("scope", ""),)))
+    return _DOOR[made_by].format(scope=scopes) if made_by in _DOOR else None
 
 
 _DOOR = {

@@ -1,6 +1,7 @@
-"""`make bench-prices`: what rating costs, beside its conditions evaluated bare, and backtests: build/bench/prices.json.
+"""`make bench-prices`: what rating costs, beside its conditions evaluated bare; backtests; how fast usage is reported.
 
-Properties are of high cardinality, so that nothing is remembered from one usage to the next.
+A table, and build/bench/prices.json. Properties are of high cardinality, so that nothing is remembered from one usage
+to the next.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from rich.console import Console
 
 from libs.contracts.price_book import PriceBook
 from services.credits.domain.pricing import Prices
-from tests.bench import backtest
+from tests.bench import backtest, client
 from tests.bench.figures import Figures
 
 RUNS = 5
@@ -37,7 +38,7 @@ Properties = Mapping[str, Any]
 
 
 def main() -> None:
-    """Measure, in turn: bare evaluations, a meter with the same conditions, one without any; then a backtest."""
+    """Measure, in turn: bare evaluations, a meter with the same conditions, one without; a backtest; the client."""
     figures = Figures("prices", Console(highlight=False))
     prices = Prices(PriceBook.model_validate(BOOK))
     env = cel.NewEnv(variables={"seconds": cel.Type.INT, "model": cel.Type.STRING, "hd": cel.Type.BOOL})
@@ -59,6 +60,7 @@ def main() -> None:
     figures.add("rate_conditions_us", statistics.median(run[1] for run in runs), "us")
     figures.add("rate_conditions_over_bare", statistics.median(run[1] / run[0] for run in runs), "ratio", "<= 1.5")
     asyncio.run(backtest.measure(figures))
+    asyncio.run(client.measure(figures))
     figures.show()
 
 

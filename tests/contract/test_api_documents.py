@@ -64,6 +64,10 @@ def test_the_page_names_every_route_and_model_of_the_gateway() -> None:
         ("POST /v1/purchases", "a signed-in user"),
         ("GET /v1/balance", "a signed-in user, or an API key with `credits:read`"),
         ("POST /v1/events", "an API key with `usage:write`"),
+        (
+            "POST /v1/estimates",
+            "a signed-in user, or an API key with `credits:read` or `charges:write` or `holds:write`",
+        ),
     ],
 )
 def test_the_page_says_whom_the_door_lets_in(operation: str, caller: str) -> None:

@@ -13,6 +13,7 @@ PAGES = [
     PROJECT / "README.md",
     PROJECT / "libs" / "contracts" / "README.md",
     PROJECT / "deploy" / "stripe_sandbox" / "README.md",
+    PROJECT / "deploy" / "examples" / "video_generator" / "README.md",
     *sorted(path for path in (PROJECT / "docs").rglob("*.md") if REFERENCE not in path.parents),
 ]
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))

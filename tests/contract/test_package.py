@@ -47,9 +47,12 @@ except ImportError as error:
 
 REPORTS_USAGE = """
 import asyncio, sys
-from scrip_contracts.client import UsageClient
+from pathlib import Path
+from scrip_contracts.client import CreditsClient, UsageClient
 async def main(servers, source, account):
-    async with UsageClient.kafka(servers, source=source) as client:
+    async with CreditsClient("http://127.0.0.1:9", "scrip_sk_test") as credits:
+        credits.hold(account, amount="1")
+    async with UsageClient.kafka(servers, source=source, spool=Path("spool")) as client:
         print(await client.usage(account, "video.generation", "4.2", {"resolution": "1080p"}))
 asyncio.run(main(*sys.argv[1:]))
 """
@@ -89,7 +92,7 @@ def test_the_base_package_needs_pydantic_alone_and_brings_schemas_and_examples(w
     assert "PaymentSucceeded" in told["understood"]
     assert "scrip.usage.v1.json" in told["schemas"]
     assert run(python, "-I", "-c", WANTS_THE_CLIENT, cwd=tmp_path) == (
-        "the usage client needs aiokafka: install scrip-contracts[client]\n"
+        "the client needs aiokafka: install scrip-contracts[client]\n"
     )
 
 

@@ -113,7 +113,7 @@ async def test_a_batch_that_is_too_large_goes_in_parts(gateway: Gateway, transpo
 async def test_an_event_that_is_too_large_by_itself_is_refused(gateway: Gateway, transport: HttpTransport) -> None:
     properties = {f"p{number}": "x" * 500 for number in range(50)}
     huge = write_report(ACCOUNT, "video" * 50, 1, properties, source="/" * 255, id="huge", time=None)
-    padded = Report(huge.event, huge.key, huge.payload + b" " * LARGEST_BODY)
+    padded = Report(huge.key, huge.payload + b" " * LARGEST_BODY)
     (refusal,) = await transport.send([padded])
     assert refusal.event.id == "huge"
     assert refusal.reason.startswith("PAY025 ")

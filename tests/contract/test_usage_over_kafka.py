@@ -55,6 +55,17 @@ async def test_events_arrive_keyed_by_account_and_in_the_order_of_each(kafka: st
         assert mine == sorted(mine)
 
 
+async def test_events_of_any_size_arrive_in_their_order(kafka: str) -> None:
+    source, account = f"/test/{new_id()}", new_id()
+    sizes = [10, 24_000, 10, 500, 24_000, 24_000] * 20
+    async with UsageClient.kafka(kafka, source=source, max_batch_size=16_384) as client:
+        for number, size in enumerate(sizes):
+            texts = {f"p{part}": "x" * 500 for part in range(size // 500)}
+            await client.usage(account, "video", number, texts, id=str(number))
+    records = await read(kafka, source, len(sizes))
+    assert [CloudEvent.decode(record.value).id for record in records] == [str(number) for number in range(len(sizes))]
+
+
 async def test_a_broker_that_is_not_there_yet_gets_the_events_when_it_comes(kafka: str) -> None:
     source, (port,) = f"/test/{new_id()}", free_ports(1)
     async with UsageClient.kafka(f"127.0.0.1:{port}", source=source) as client:

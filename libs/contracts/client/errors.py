@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..envelope import CloudEvent
 
@@ -29,6 +30,21 @@ class SetUpError(NotAcceptedError):
 
     The client keeps what it holds and goes on trying, but takes no more.
     """
+
+
+class SpoolError(UsageClientError):
+    """The spool's disk does not do what it should; what this was raised for was not taken."""
+
+
+class SpoolFullError(SpoolError):
+    """No more usage is taken until some of what waits in the spool is accepted, or the spool may be larger."""
+
+
+class SpoolInUseError(SpoolError):
+    """Another client has the folder: a spool belongs to one at a time, so give each process a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"another client uses the spool {folder}; give each process a folder of its own")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
-"""Writing a usage event as it travels."""
+"""Writing a usage event as it travels, and reading it again."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,14 +14,33 @@ from ..events.usage_v1 import PropertyValue, UsageData
 from ..ids import new_id, read, show
 from .errors import InvalidUsageError
 
+_SUBJECT = re.compile(rb'"subject":"(acc_[0-9a-f]{32})"')  # inside of a text, quotes are escaped; data comes later
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A usage event, its Kafka key, and its bytes."""
+    """A usage event as it travels: its Kafka key, and its bytes."""
 
-    event: CloudEvent
     key: str
     payload: bytes
+
+    @property
+    def event(self) -> CloudEvent:
+        """The event."""
+        return CloudEvent.decode(self.payload)
+
+
+def read_report(payload: bytes, *, checked: bool) -> Report | None:
+    """Read a report that `write_report` wrote; None if it is none. What is `checked` is decoded for that."""
+    key = _SUBJECT.search(payload)
+    if key is None:
+        return None
+    if checked:
+        try:
+            CloudEvent.decode(payload)
+        except ValueError:
+            return None
+    return Report(key[1].decode(), payload)
 
 
 def write_report(
@@ -54,7 +74,7 @@ def write_report(
     payload = event.encode()
     if len(payload) > LARGEST_EVENT_BYTES:
         raise InvalidUsageError(f"an event has at most {LARGEST_EVENT_BYTES} bytes, this one has {len(payload)}")
-    return Report(event, key, payload)
+    return Report(key, payload)
 
 
 def _reason(error: Exception) -> str:

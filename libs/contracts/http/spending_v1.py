@@ -72,6 +72,13 @@ class Spending(Priced):
     """Whatever the caller wants to find again."""
 
 
+class NewEstimate(Priced):
+    """Ask what a charge would cost, and whether it could be made now."""
+
+    account: AccountId | None = None
+    """Whose credits; the caller's own if it is not said."""
+
+
 class EstimateOrder(Priced):
     """Ask what a charge would cost an account, and whether it could be made now."""
 

@@ -89,13 +89,13 @@ class Door:
 
         return key
 
-    def user_or_key_with(self, scope: Scope) -> Callable[..., Awaitable[Principal]]:
-        """Make a dependency that lets signed-in users in, and API keys with a scope."""
+    def user_or_key_with(self, *scopes: Scope) -> Callable[..., Awaitable[Principal]]:
+        """Make a dependency that lets signed-in users in, and API keys with one of the scopes."""
 
         async def user_or_key(response: Response, bearer: Bearer, x_api_key: XApiKey) -> Principal:
             principal = await self._enter(response, bearer, x_api_key)
-            if isinstance(principal, KeyHolder) and not principal.may(scope):
-                raise NotAllowedError(f"an API key needs the scope {scope} for this")
+            if isinstance(principal, KeyHolder) and not any(principal.may(scope) for scope in scopes):
+                raise NotAllowedError(f"an API key needs the scope {' or '.join(scopes)} for this")
             return principal
 
         return user_or_key

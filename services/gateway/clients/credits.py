@@ -20,6 +20,8 @@ from libs.contracts.http.spending_v1 import (
     ChargeOrder,
     ChargeRefunded,
     ChargeRefundOrder,
+    Estimate,
+    EstimateOrder,
     Hold,
     HoldChanged,
     HoldOrder,
@@ -53,6 +55,10 @@ class SpendingClient:
 
     def __init__(self, service: ServiceClient) -> None:
         self._service = service
+
+    async def estimate(self, order: EstimateOrder, *, caller: str) -> Estimate:
+        """Ask what a charge would cost."""
+        return await self._service.post("/estimates", order, Estimate, caller=caller)
 
     async def charge(self, order: ChargeOrder, *, caller: str, key: str) -> Done[ChargeMade]:
         """Burn credits."""

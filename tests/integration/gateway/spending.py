@@ -20,6 +20,8 @@ from libs.contracts.http.spending_v1 import (
     ChargeMade,
     ChargeOrder,
     ChargeRefunded,
+    Estimate,
+    EstimateOrder,
     Hold,
     HoldChanged,
     HoldOrder,
@@ -80,6 +82,11 @@ def a_hold(account: UUID) -> Hold:
     )
 
 
+def an_estimate() -> Estimate:
+    """Make up an estimate."""
+    return Estimate(credits=2, rules=["2"], price_version="v1", affordable=True, available=3, code=None, detail=None)
+
+
 class Spending:
     """The routes, and what they were asked."""
 
@@ -99,6 +106,11 @@ class Spending:
 
     def _add_orders(self, app: FastAPI) -> None:
         checked = [Depends(calling_service)]
+
+        @app.post("/internal/v1/estimates", dependencies=checked)
+        async def estimate(order: EstimateOrder, caller: Caller, response: Response) -> Estimate:
+            self._note(Spent("/estimates", caller, "", order.account, order.model_dump(mode="json")), response)
+            return an_estimate()
 
         @app.post("/internal/v1/charges", dependencies=checked, status_code=201)
         async def charge(order: ChargeOrder, caller: Caller, key: IdempotencyKey, response: Response) -> ChargeMade:

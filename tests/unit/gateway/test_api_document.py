@@ -10,6 +10,7 @@ PUBLIC = {"register", "logIn", "refresh", "logOut", "listPacks", "getPaymentConf
 BY_KEY = {
     *("getBalance", "listLots", "listTransactions", "reportUsage", "reportUsageAsOpenMeter"),
     *("exportTransactions", "getTransaction", "explainBalance", "listLotMovements"),
+    "createEstimate",
     *("createCharge", "getCharge", "createCharges", "refundCharge"),
     *("createHold", "listHolds", "getHold", "captureHold", "extendHold", "releaseHold"),
 }
