@@ -15,7 +15,7 @@ from rich.console import Console
 
 from libs.contracts.price_book import PriceBook
 from services.credits.domain.pricing import Prices
-from tests.bench import backtest, client
+from tests.bench import backtest, client, insight
 from tests.bench.figures import Figures
 
 RUNS = 5
@@ -61,6 +61,7 @@ def main() -> None:
     figures.add("rate_conditions_over_bare", statistics.median(run[1] / run[0] for run in runs), "ratio", "<= 1.5")
     asyncio.run(backtest.measure(figures))
     asyncio.run(client.measure(figures))
+    asyncio.run(insight.measure(figures))
     figures.show()
 
 

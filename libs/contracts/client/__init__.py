@@ -6,6 +6,8 @@
     async with CreditsClient("https://billing.example.com", api_key) as credits:
         async with credits.hold("acc_018f...", meter="video.generation", quantity=3) as hold:
             await hold.capture("12.5")
+        async with credits.lease("acc_018f...", meter="agent.seconds", reserve="5") as lease:
+            lease.use(12)
 
 Install it as `scrip-contracts[client]`. Usage is sent in the background, at least once; Scrip counts an event once by
 its source and id. What is spent is asked for until there is an answer, and done once by its idempotency key.

@@ -1,4 +1,4 @@
-"""The client that spends: estimates, and holds for jobs, through the gateway with an API key."""
+"""The client that spends: estimates, holds and leases for jobs, through the gateway with an API key."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from ..events.usage_v1 import PropertyValue
+from ..http.leases_v1 import NewLease
 from ..http.spending_v1 import Estimate, NewEstimate, NewHold
 from ..ids import new_id
 from .extra import needs_the_extra
@@ -15,6 +16,7 @@ from .refusals import InvalidOrderError
 
 if TYPE_CHECKING:
     from .holds import ActiveHold
+    from .leases import ActiveLease
 
 Amount = Decimal | str
 
@@ -104,6 +106,41 @@ class CreditsClient:
         )
         key = idempotency_key or str(new_id())
         return ActiveHold(self._gateway, order, account=account_named(account), key=key)
+
+    def lease(
+        self,
+        account: UUID | str,
+        *,
+        meter: str,
+        reserve: Amount,
+        properties: Mapping[str, PropertyValue] | None = None,
+        heartbeat_seconds: int = 30,
+        reference: tuple[str, str] | None = None,
+        description: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> "ActiveLease":
+        """Do work whose cost is not known before, settled as it goes on: `async with credits.lease(...) as lease`.
+
+        `reserve` is what it may cost until the next heartbeat. If this process dies, what it told last is settled, and
+        the rest is free after `heartbeat_seconds`. Raises InvalidOrderError; what entering the block raises is told
+        there.
+        """
+        from .leases import ActiveLease  # noqa: PLC0415 - as above
+
+        order = order_of(
+            NewLease,
+            account=account_named(account),
+            meter=meter,
+            reserve=written(reserve),
+            properties=dict(properties or {}),
+            heartbeat_seconds=heartbeat_seconds,
+            reference={"type": reference[0], "id": reference[1]} if reference else None,
+            description=description,
+            metadata=dict(metadata or {}),
+        )
+        key = idempotency_key or str(new_id())
+        return ActiveLease(self._gateway, order, account=account_named(account), key=key)
 
 
 def _priced(

@@ -16,23 +16,28 @@ LONGEST_SUMMARY_DAYS = 400
 Grouping = Annotated[str, StringConstraints(pattern=r"^(day|meter|actor|property:[a-z][a-z0-9_]{0,63})$")]
 
 
-class UsageQuery(Request):
-    """What a summary of usage is about."""
+class UsageSpan(Request):
+    """Which days."""
 
     from_: Annotated[date, Field(alias="from")]
     """The first day (UTC)."""
     to: date
     """The last day, included."""
-    by: Grouping = "meter"
-    """What is told apart: `day`, `meter`, `actor` (who used it) or a property of a meter, such as `property:model`."""
-    meter: MeterName | None = None
-    """This kind of usage alone."""
 
     @model_validator(mode="after")
     def _is_a_span(self) -> Self:
         if not 0 <= (self.to - self.from_).days < LONGEST_SUMMARY_DAYS:
             raise ValueError(f"`to` lies on or after `from`, and at most {LONGEST_SUMMARY_DAYS - 1} days later")
         return self
+
+
+class UsageQuery(UsageSpan):
+    """What a summary of usage is about."""
+
+    by: Grouping = "meter"
+    """What is told apart: `day`, `meter`, `actor` (who used it) or a property of a meter, such as `property:model`."""
+    meter: MeterName | None = None
+    """This kind of usage alone."""
 
 
 class UsageSum(Answer):

@@ -12,10 +12,9 @@ from .base import Request
 from .spending_v1 import Description, HoldChanged, HoldSeconds, Metadata, MeterName, Reference
 
 
-class LeaseOrder(Request):
-    """Begin work that is metered as it goes on."""
+class Metering(Request):
+    """Work that is metered as it goes on."""
 
-    account: AccountId
     meter: MeterName
     """The kind of usage; its price may not depend on other usage."""
     properties: Properties = Field(default_factory=dict)
@@ -26,6 +25,19 @@ class LeaseOrder(Request):
     reference: Reference | None = None
     description: Description | None = None
     metadata: Metadata = Field(default_factory=dict)
+
+
+class NewLease(Metering):
+    """Begin work that is metered as it goes on."""
+
+    account: AccountId | None = None
+    """Whose credits; the caller's own if it is not said."""
+
+
+class LeaseOrder(Metering):
+    """Begin work that is metered as it goes on, of an account's credits."""
+
+    account: AccountId
 
 
 class HeartbeatOrder(Request):

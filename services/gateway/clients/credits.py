@@ -11,6 +11,7 @@ from libs.contracts import ids
 from libs.contracts.errors import INSUFFICIENT_CREDITS
 from libs.contracts.http.base import Page, Request
 from libs.contracts.http.credits_v1 import Balance
+from libs.contracts.http.leases_v1 import HeartbeatOrder, LeaseChanged, LeaseOrder
 from libs.contracts.http.spending_v1 import (
     AccountTransferOrder,
     Charge,
@@ -97,6 +98,17 @@ class SpendingClient:
     async def holds(self, account: UUID, **wanted: str | int | None) -> Page[Hold]:
         """Ask for a page of holds, newest first."""
         return await self._service.get("/holds", Page[Hold], params=_owner(account) | wanted)
+
+    async def begin_lease(self, order: LeaseOrder, *, caller: str, key: str) -> Done[LeaseChanged]:
+        """Reserve credits ahead."""
+        return await self._once("/leases", order, LeaseChanged, caller=caller, key=key)
+
+    async def change_lease(
+        self, lease: UUID, verb: str, order: HeartbeatOrder, *, account: UUID, caller: str, key: str
+    ) -> Done[LeaseChanged]:
+        """Settle what a lease has used; its verb is heartbeat or close."""
+        path = f"/leases/{ids.show('hold', lease)}/{verb}"
+        return await self._once(path, order, LeaseChanged, caller=caller, key=key, account=account)
 
     async def transfer(self, order: AccountTransferOrder, *, caller: str, key: str) -> Done[Transfer]:
         """Give credits to another account."""

@@ -19,6 +19,7 @@ from libs.contracts.http.history_v1 import (
     TransactionDetail,
     TransactionQuery,
 )
+from libs.contracts.http.insight_v1 import Forecast, UsageSpan, UsageSummary
 
 
 class HistoryClient:
@@ -52,6 +53,14 @@ class HistoryClient:
         """Ask for a page of what moved a lot's credits, oldest first."""
         path = _path(account, f"/lots/{ids.show('lot', lot)}/movements")
         return await self._service.get(path, Page[LotMovement], params=_params(query))
+
+    async def usage(self, account: UUID, span: UsageSpan, *, by: str) -> UsageSummary:
+        """Ask where credits went."""
+        return await self._service.get(_path(account, "/usage"), UsageSummary, params=_params(span) | {"by": by})
+
+    async def forecast(self, account: UUID) -> Forecast:
+        """Ask when credits run out."""
+        return await self._service.get(_path(account, "/forecast"), Forecast)
 
 
 def _path(account: UUID, rest: str) -> str:

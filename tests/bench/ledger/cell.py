@@ -30,6 +30,7 @@ from services.credits.operations.sealing import Sealer
 from tests.support.databases import migrate
 
 METER = "bench.unit"
+VIDEO = yaml.safe_load((PROJECT / "deploy" / "catalogues" / "video.yaml").read_text("utf-8"))["price_book"]["meters"]
 CATALOGUE = {
     "name": "bench",
     "price_book": {
@@ -39,7 +40,8 @@ CATALOGUE = {
                 "unit": "unit",
                 "properties": {"tier": {"type": "text"}, "produced": {"type": "text", "default": ""}},
                 "prices": [{"when": 'tier == "standard"', "credits": "0.5"}, {"credits": "1"}],
-            }
+            },
+            **VIDEO,
         },
     },
 }

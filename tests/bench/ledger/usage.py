@@ -4,10 +4,11 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count, cycle, islice
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -22,6 +23,8 @@ from libs.contracts.topics import USAGE_EVENTS
 from services.credits.consumers import USAGE_CONSUMER
 from tests.bench.ledger.cell import METER, Cell
 
+Used = tuple[str, dict[str, Any]]
+"""A meter, and an event's data."""
 GROUP = f"scrip-{USAGE_CONSUMER}"
 
 
@@ -69,7 +72,19 @@ _WRITTEN_PER_SECOND = 50_000
 """Events, by a slow machine."""
 
 
-async def prefill(cell: Cell, chosen: Sequence[UUID]) -> None:
+def simple() -> Used:
+    """Use a unit of the simple meter."""
+    return METER, {"quantity": 1, "properties": {"tier": "standard"}}
+
+
+def video() -> Used:
+    """Use some minutes of the video catalogue's meter, with this and that on top."""
+    extras = {name: True for name in ("custom_music", "premium_tts", "ai_enhancement") if random.random() < 0.3}
+    properties = {"resolution": random.choice(("720p", "1080p")), **extras}
+    return "video.generation", {"quantity": random.randint(1, 100) / 10, "properties": properties}
+
+
+async def prefill(cell: Cell, chosen: Sequence[UUID], used: Callable[[], Used]) -> None:
     """Write the events into the topic, each in its account's partition."""
     producer = AIOKafkaProducer(bootstrap_servers=cell.servers.kafka, max_batch_size=900_000, acks="all")
     await producer.start()
@@ -78,22 +93,22 @@ async def prefill(cell: Cell, chosen: Sequence[UUID]) -> None:
     rows: dict[int, list[tuple[bytes, bytes]]] = {partition: [] for partition in partitions}
     for account in chosen:
         key = ids.show("account", account).encode()
-        rows[where(key, partitions, partitions)].append((key, _event(key.decode())))
+        rows[where(key, partitions, partitions)].append((key, _event(key.decode(), *used())))
     for partition, found in rows.items():
         await _write(producer, partition, found)
     await producer.stop()
 
 
-def _event(subject: str) -> bytes:
+def _event(subject: str, meter: str, data: dict[str, Any]) -> bytes:
     event = {
         "specversion": "1.0",
         "id": str(uuid4()),
         "source": "/bench",
-        "type": METER,
+        "type": meter,
         "subject": subject,
         "time": datetime.now(UTC).isoformat(),
         "datacontenttype": "application/json",
-        "data": {"quantity": 1, "properties": {"tier": "standard"}},
+        "data": data,
     }
     return json.dumps(event, separators=(",", ":")).encode()
 
@@ -108,26 +123,26 @@ async def _write(producer: AIOKafkaProducer, partition: int, rows: Sequence[tupl
     await (await producer.send_batch(batch, USAGE_EVENTS.name, partition=partition))
 
 
-async def burn(cell: Cell, chosen: Sequence[UUID], *, workers: int = 1) -> Burnt:
+async def burn(cell: Cell, chosen: Sequence[UUID], *, workers: int = 1, used: Callable[[], Used] = simple) -> Burnt:
     """Prefill, start workers, and time them from their first commit to the last offset and announcement."""
-    await prefill(cell, chosen)
+    await prefill(cell, chosen, used)
     processes = [cell.worker(f"worker-{number}") for number in range(workers)]
     conn = await asyncpg.connect(cell.database.owner_url)
     before = await conn.fetchval("SELECT max(id) FROM batch")
     for process in processes:
         await process.start()
     began, first = await _first_batch(conn, before)
-    used = -sum(_cpu_seconds(process.pid) for process in processes)
+    cpu_seconds = -sum(_cpu_seconds(process.pid) for process in processes)
     grown = -max(_rss_mb(process.pid) for process in processes)
     await _until_empty(cell, conn, before, len(chosen))
     seconds = time.monotonic() - began
-    used += sum(_cpu_seconds(process.pid) for process in processes)
+    cpu_seconds += sum(_cpu_seconds(process.pid) for process in processes)
     grown += max(_rss_mb(process.pid) for process in processes)
     await _until_sealed(conn)
     for process in processes:
         await process.stop()
     await conn.close()
-    return Burnt(len(chosen) - first, seconds, used, grown)
+    return Burnt(len(chosen) - first, seconds, cpu_seconds, grown)
 
 
 async def lag_ms(cell: Cell, *, per_second: int, seconds: int) -> list[float]:

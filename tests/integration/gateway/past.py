@@ -15,6 +15,7 @@ from libs.contracts.credits import MICRO
 from libs.contracts.http.base import Page
 from libs.contracts.http.credits_v1 import Balance, Lot, Transaction
 from libs.contracts.http.history_v1 import Explanation, LotMovement, PastBalance, TransactionDetail
+from libs.contracts.http.insight_v1 import Forecast, UsageSummary
 from libs.contracts.ids import AccountId, LotId, TransactionId
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -47,6 +48,23 @@ class Past:
         """Add the internal routes that look back."""
         self._add_transactions(app)
         self._add_lots(app)
+        self._add_sums(app)
+
+    def _add_sums(self, app: FastAPI) -> None:
+        prefix, checked = "/internal/v1/accounts/{account}", [Depends(calling_service)]
+
+        @app.get(f"{prefix}/usage", dependencies=checked)
+        async def usage(request: Request, account: AccountId) -> UsageSummary:
+            self._note(request, account, "usage")
+            return UsageSummary(account=account, usages=3, credits=5 * MICRO, data=[], as_of=None)
+
+        @app.get(f"{prefix}/forecast", dependencies=checked)
+        async def forecast(request: Request, account: AccountId) -> Forecast:
+            self._note(request, account, "forecast")
+            nothing: Any = dict.fromkeys(("burnt_per_day", "likely", "earliest", "latest", "expiring_unused"))
+            return Forecast(
+                account=account, available=7 * MICRO, days_known=1, confidence_percent=80, horizon_days=180, **nothing
+            )
 
     def _note(self, request: Request, account: UUID, what: str) -> None:
         self._balance_of(account)

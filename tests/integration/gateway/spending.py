@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from libs.chassis.internal_api import Caller, IdempotencyKey, calling_service
 from libs.contracts import errors as codes
 from libs.contracts import ids
 from libs.contracts.http.base import REPLAYED_HEADER, Page
+from libs.contracts.http.leases_v1 import LeaseChanged, LeaseOrder
 from libs.contracts.http.spending_v1 import (
     AccountTransferOrder,
     BalanceAfter,
@@ -82,6 +84,11 @@ def a_hold(account: UUID) -> Hold:
     )
 
 
+def a_lease(account: UUID) -> LeaseChanged:
+    """Make up a lease."""
+    return LeaseChanged(**dict(a_hold(account)), balance=BALANCE, metered=Decimal(7), cost=1, short=0)
+
+
 def an_estimate() -> Estimate:
     """Make up an estimate."""
     return Estimate(credits=2, rules=["2"], price_version="v1", affordable=True, available=3, code=None, detail=None)
@@ -131,6 +138,11 @@ class Spending:
             self._note(Spent("/holds", caller, key, order.account, order.model_dump(mode="json")), response)
             return HoldChanged(**dict(a_hold(order.account)), balance=BALANCE)
 
+        @app.post("/internal/v1/leases", dependencies=checked, status_code=201)
+        async def begin(order: LeaseOrder, caller: Caller, key: IdempotencyKey, response: Response) -> LeaseChanged:
+            self._note(Spent("/leases", caller, key, order.account, order.model_dump(mode="json")), response)
+            return a_lease(order.account)
+
         @app.post("/internal/v1/transfers", dependencies=checked, status_code=201)
         async def transfer(
             order: AccountTransferOrder, caller: Caller, key: IdempotencyKey, response: Response
@@ -169,6 +181,20 @@ class Spending:
         ) -> HoldChanged:
             self._note(Spent(f"/holds/{hold}/{verb}", caller, key, account, order), response)
             return HoldChanged(**dict(a_hold(account)), balance=BALANCE)
+
+        @app.post("/internal/v1/leases/{lease}/{verb}", dependencies=checked, status_code=201)
+        async def change_lease(
+            *,
+            lease: str,
+            verb: str,
+            account: AccountId,
+            order: order_type,
+            caller: Caller,
+            key: IdempotencyKey,
+            response: Response,
+        ) -> LeaseChanged:
+            self._note(Spent(f"/leases/{lease}/{verb}", caller, key, account, order), response)
+            return a_lease(account)
 
     def _add_views(self, app: FastAPI) -> None:
         checked = [Depends(calling_service)]
