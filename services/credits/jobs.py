@@ -48,5 +48,5 @@ def jobs(
         Job("warn_of_expiry", warn, every_seconds=60),
         Job("work_off_grants", grant, every_seconds=1),
         Job("seal", sealer.seal, every_seconds=1, rest_seconds=0.5),
-        Job("sum_usage", sum_usage, every_seconds=1, rest_seconds=0.1),
+        Job("sum_usage", sum_usage, every_seconds=5, rest_seconds=2),
     ]

@@ -104,8 +104,9 @@ class ActiveLease:
             return self._last
 
     async def _beat(self) -> None:
+        pause_seconds = self._order.heartbeat_seconds / _BEATS_A_LIFE
         while True:
-            await asyncio.sleep(self._order.heartbeat_seconds / _BEATS_A_LIFE)
+            await asyncio.sleep(pause_seconds)
             try:
                 await self._tell("heartbeat")
             except CreditsUnavailableError as error:

@@ -32,6 +32,8 @@ class MalformedEventError(DomainError):
     code = MALFORMED_EVENT
 
 
+_MOST_DIGITS = 12
+"""Of a decimal number: so many are below the largest quantity."""
 Quantity = int | Decimal
 """Whole quantities are ints, and only those."""
 
@@ -71,7 +73,7 @@ class UsageEvent(Struct, eq=False, gc=False):
 
 
 class _Data(Struct, forbid_unknown_fields=True, gc=False):
-    quantity: Annotated[int, Meta(ge=0, le=LARGEST_QUANTITY)] = 1
+    quantity: Annotated[int, Meta(ge=0, le=LARGEST_QUANTITY)] | Decimal = 1
     properties: Annotated[
         dict[PropertyName, bool | int | Annotated[str, Meta(max_length=500)]], Meta(max_length=MOST_PROPERTIES)
     ] = {}
@@ -102,11 +104,25 @@ def read(payload: bytes) -> UsageEvent:
             payload.decode()  # the decoder does not look at the letters of what it skips
             event = _DECODER.decode(payload)
             account = _account(event.subject)
+            quantity = event.data.quantity if isinstance(event.data.quantity, int) else _plain(event.data.quantity)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             pass
         else:
-            return _usage(account, event.subject, event, event.data.quantity, event.data.properties, payload)
+            return _usage(account, event.subject, event, quantity, event.data.properties, payload)
     return _read_by_contract(payload)
+
+
+def _plain(quantity: Decimal) -> Quantity:
+    """Take a usual decimal number. Raises ValueError for others, of which the contract is asked."""
+    sign, digits, exponent = quantity.as_tuple()
+    if sign or len(digits) > _MOST_DIGITS or not isinstance(exponent, int) or not -6 <= exponent <= 0:
+        raise ValueError
+    return _shortest(quantity)
+
+
+def _shortest(quantity: Decimal) -> Quantity:
+    whole = int(quantity)
+    return whole if whole == quantity else quantity.normalize()
 
 
 def _account(subject: str) -> UUID:
@@ -154,6 +170,4 @@ def _read_by_contract(payload: bytes) -> UsageEvent:
         found = _usage(account, subject, event, 0, event.data, payload)
         found.properties, found.problem = {}, f"the event's data cannot be read: {error}"[:1000]
         return found
-    whole = int(data.quantity)
-    quantity = whole if whole == data.quantity else data.quantity.normalize()
-    return _usage(account, subject, event, quantity, data.properties, payload)
+    return _usage(account, subject, event, _shortest(data.quantity), data.properties, payload)

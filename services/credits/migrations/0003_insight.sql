@@ -15,17 +15,16 @@ GRANT SELECT ON spending TO app_role;
 -- charge's refund is of what was charged.
 CREATE VIEW usage_spending AS
 SELECT
-    s.account_id, s.at, s.batch_id, s.credits, d.details -> 'properties' AS properties,
-    (coalesce(to_timestamp((d.details ->> 'time')::bigint), s.at) AT TIME ZONE 'UTC')::date AS day,
-    CASE s.type WHEN 'usage' THEN s.reference_id ELSE coalesce(d.details ->> 'meter', '') END AS meter,
-    coalesce(h.actor, d.details ->> 'actor') AS actor,
-    n.usages,
+    s.account_id, s.at, s.batch_id, s.credits, d.properties, n.usages, coalesce(h.actor, d.actor) AS actor,
+    (coalesce(to_timestamp(d."time"), s.at) AT TIME ZONE 'UTC')::date AS day,
+    CASE s.type WHEN 'usage' THEN s.reference_id ELSE coalesce(d.meter, '') END AS meter,
     CASE WHEN s.type = 'capture' AND s.details IS NOT NULL THEN 1 ELSE n.usages END
-    * coalesce((d.details ->> 'quantity')::numeric, 0) AS quantity
+    * coalesce(d.quantity, 0) AS quantity
 FROM spending AS s
 LEFT JOIN hold AS h ON h.id = CASE s.type WHEN 'capture' THEN substr(s.reference_id, 5)::uuid END
 LEFT JOIN charge AS c ON c.id = CASE s.type WHEN 'charge_refund' THEN substr(s.reference_id, 5)::uuid END
-CROSS JOIN LATERAL (SELECT coalesce(s.details::json, h.details, c.details) AS details) AS d
+LEFT JOIN LATERAL json_to_record(coalesce(s.details::json, h.details, c.details))
+    AS d ("time" bigint, meter text, actor text, quantity numeric, properties json) ON true
 CROSS JOIN LATERAL (
     SELECT CASE s.type WHEN 'charge_refund' THEN 0 WHEN 'capture' THEN (h.settled_at = s.at)::int ELSE 1 END AS usages
 ) AS n;

@@ -20,7 +20,9 @@ from services.credits.store import holds
 from services.credits.store import usage_days as store
 from services.credits.store.usage_days import Sum
 
-_BLOCKS_A_PASS = 20
+_BLOCKS_AT_ONCE = 20
+"""So that an account's usages are added up before its sums are written."""
+_PASSES = 10
 _LEARNED_FROM = 1000
 """Holds of a kind: enough to know, few enough to follow a change."""
 
@@ -28,15 +30,17 @@ _LEARNED_FROM = 1000
 async def sum_up(pool: Pool, prices: ActivePrices) -> int:
     """Add sealed blocks to the sums, each once; returns how many that was. One worker at a time."""
     told_apart = told_apart_by((await prices.now()).book)
-    for done in range(_BLOCKS_A_PASS):
+    done = 0
+    for _ in range(_PASSES):
         async with pool.connection() as conn, leading(conn, store.LOCK) as leads:
-            if not leads or (block := await store.next_block(conn)) is None:
+            if not leads or (blocks := await store.next_blocks(conn, most=_BLOCKS_AT_ONCE)) is None:
                 return done
             async with conn.transaction():
-                if not await store.add_block(conn, block, told_apart):
+                if not await store.add_blocks(conn, blocks, told_apart):
                     return done
                 failpoints.reach("credits.sum_up.before_commit")
-    return _BLOCKS_A_PASS
+        done += blocks.block - blocks.after
+    return done
 
 
 def told_apart_by(book: PriceBook) -> list[tuple[str, str]]:

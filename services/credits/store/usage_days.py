@@ -14,8 +14,9 @@ LOCK = 0x5C21B006
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A sealed block's batches: the ids they lie between, and the instants."""
+    """Some sealed blocks that follow those that are summed: the ids their batches lie between, and the instants."""
 
+    after: int
     block: int
     first: int
     last: int
@@ -33,54 +34,69 @@ class Sum:
     credits: int
 
 
-async def next_block(conn: Connection) -> Span | None:
-    """Find the first sealed block that is not summed."""
+async def next_blocks(conn: Connection, *, most: int) -> Span | None:
+    """Find the first sealed blocks that are not summed."""
     row = await conn.fetchrow(
-        """SELECT b.number, s.last_batch + 1, b.last_batch, n.begins, n.ends
-             FROM usage_summed AS s INNER JOIN block AS b ON b.number = s.block + 1
+        """SELECT s.block, b.number, s.last_batch + 1, b.last_batch, n.begins, n.ends
+             FROM usage_summed AS s
+            CROSS JOIN LATERAL (
+                SELECT number, last_batch FROM block WHERE number BETWEEN s.block + 1 AND s.block + $1
+                 ORDER BY number DESC LIMIT 1
+            ) AS b
             CROSS JOIN LATERAL (
                 SELECT min(at) AS begins, max(at) AS ends FROM batch WHERE id BETWEEN s.last_batch + 1 AND b.last_batch
-            ) AS n"""
+            ) AS n""",
+        most,
     )
     return Span(*row) if row is not None else None
 
 
-async def add_block(conn: Connection, span: Span, properties: Collection[tuple[str, str]]) -> bool:
-    """Add a block to the sums, also by the properties of meters that are named; False if it is not the next one.
+_ADD = """
+WITH alike AS MATERIALIZED (
+    SELECT account_id, day, meter, actor, properties::text AS properties, sum(usages) AS usages,
+           sum(quantity) AS quantity, sum(credits) AS credits
+      FROM usage_spending WHERE batch_id BETWEEN $1 AND $2 AND at BETWEEN $3 AND $4
+     GROUP BY account_id, day, meter, actor, properties::text
+)
+INSERT INTO usage_day AS d (account_id, day, meter, dimension, value, usages, quantity, credits)
+SELECT u.account_id, u.day, u.meter, said.dimension, said.value, sum(u.usages), sum(u.quantity),
+       sum(u.credits)
+  FROM alike AS u
+ CROSS JOIN LATERAL (
+     SELECT '' AS dimension, '' AS value
+     UNION ALL
+     SELECT 'actor', u.actor WHERE u.actor IS NOT NULL
+     UNION ALL
+     SELECT 'property:' || p.key, p.value FROM json_each_text(u.properties::json) AS p
+      WHERE u.meter || '.' || p.key = ANY($5)
+ ) AS said
+ GROUP BY u.account_id, u.day, u.meter, said.dimension, said.value
+    ON CONFLICT (account_id, day, meter, dimension, value) DO UPDATE
+   SET usages = d.usages + excluded.usages, quantity = d.quantity + excluded.quantity,
+       credits = d.credits + excluded.credits"""
 
-    Needs a transaction. Who comes at the same time waits at the first statement, and then is not the next.
+
+async def add_blocks(conn: Connection, span: Span, properties: Collection[tuple[str, str]]) -> bool:
+    """Add blocks to the sums, also by the properties of meters that are named; False if they are not the next ones.
+
+    Needs a transaction. Who comes at the same time waits at the first statement, and then has not the next ones. What
+    is alike is added up before it is told apart.
     """
-    is_next = await conn.fetchval(
-        "UPDATE usage_summed SET block = $1, last_batch = $2 WHERE block = $1 - 1 RETURNING true", span.block, span.last
+    are_next = await conn.fetchval(
+        "UPDATE usage_summed SET block = $1, last_batch = $2 WHERE block = $3 RETURNING true",
+        span.block,
+        span.last,
+        span.after,
     )
-    if not is_next:
+    if not are_next:
         return False
-    meters, names = ([pair[part] for pair in properties] for part in (0, 1))
     await conn.execute(
-        """INSERT INTO usage_day AS d (account_id, day, meter, dimension, value, usages, quantity, credits)
-           SELECT u.account_id, u.day, u.meter, said.dimension, said.value, sum(u.usages), sum(u.quantity),
-                  sum(u.credits)
-             FROM usage_spending AS u
-            CROSS JOIN LATERAL (
-                SELECT '' AS dimension, '' AS value
-                UNION ALL
-                SELECT 'actor', u.actor WHERE u.actor IS NOT NULL
-                UNION ALL
-                SELECT 'property:' || p.name, u.properties ->> p.name
-                  FROM unnest($5::text[], $6::text[]) AS p (meter, name)
-                 WHERE p.meter = u.meter AND u.properties ->> p.name IS NOT NULL
-            ) AS said
-            WHERE u.batch_id BETWEEN $1 AND $2 AND u.at BETWEEN $3 AND $4
-            GROUP BY u.account_id, u.day, u.meter, said.dimension, said.value
-               ON CONFLICT (account_id, day, meter, dimension, value) DO UPDATE
-              SET usages = d.usages + excluded.usages, quantity = d.quantity + excluded.quantity,
-                  credits = d.credits + excluded.credits""",
+        _ADD,
         span.first,
         span.last,
         span.begins,
         span.ends,
-        meters,
-        names,
+        [f"{meter}.{name}" for meter, name in properties],
     )
     return True
 

@@ -18,6 +18,12 @@ _PROBLEMS = problems(400, 401, 402, 403, 404, 409, 422)
 def routes(door: Door, spending: SpendingClient) -> APIRouter:
     """Make the routes by which work is settled as it goes on; a lease is looked at as a hold."""
     router = APIRouter(prefix="/v1/leases", tags=["leases"])
+    _add_beginning(router, door, spending)
+    _add_settling(router, door, spending)
+    return router
+
+
+def _add_beginning(router: APIRouter, door: Door, spending: SpendingClient) -> None:
     worker = door.key_with("holds:write")
 
     @router.post("", operation_id="createLease", summary="Begin a lease", status_code=201, responses=_PROBLEMS)
@@ -30,6 +36,10 @@ def routes(door: Door, spending: SpendingClient) -> APIRouter:
         """Reserve credits ahead for work whose cost is not known before."""
         owned = LeaseOrder.model_construct(**{**dict(order), "account": account_of(holder, order.account)})
         return answered(await spending.begin_lease(owned, caller=holder.caller, key=required(key)), response)
+
+
+def _add_settling(router: APIRouter, door: Door, spending: SpendingClient) -> None:
+    worker = door.key_with("holds:write")
 
     @router.post(
         "/{lease}/heartbeat", operation_id="beatLease", summary="Send a heartbeat", status_code=201, responses=_PROBLEMS
@@ -44,13 +54,9 @@ def routes(door: Door, spending: SpendingClient) -> APIRouter:
         key: IdempotencyKey = None,
     ) -> LeaseChanged:
         """Settle what was used so far, reserve ahead again, and live on. Go on while credits are held."""
+        owner = account_of(holder, account)
         done = await spending.change_lease(
-            lease,
-            "heartbeat",
-            order,
-            account=account_of(holder, account),
-            caller=holder.caller,
-            key=required(key),
+            lease, "heartbeat", order, account=owner, caller=holder.caller, key=required(key)
         )
         return answered(done, response)
 
@@ -67,9 +73,8 @@ def routes(door: Door, spending: SpendingClient) -> APIRouter:
         key: IdempotencyKey = None,
     ) -> LeaseChanged:
         """Settle what was used in the end, and free the rest."""
+        owner = account_of(holder, account)
         done = await spending.change_lease(
-            lease, "close", order, account=account_of(holder, account), caller=holder.caller, key=required(key)
+            lease, "close", order, account=owner, caller=holder.caller, key=required(key)
         )
         return answered(done, response)
-
-    return router

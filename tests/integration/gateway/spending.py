@@ -104,6 +104,7 @@ class Spending:
         """Add them."""
         self._add_orders(app)
         self._add_things(app)
+        self._add_leases(app)
         self._add_views(app)
 
     def _note(self, asked: Spent, response: Response) -> None:
@@ -181,6 +182,10 @@ class Spending:
         ) -> HoldChanged:
             self._note(Spent(f"/holds/{hold}/{verb}", caller, key, account, order), response)
             return HoldChanged(**dict(a_hold(account)), balance=BALANCE)
+
+    def _add_leases(self, app: FastAPI) -> None:
+        checked = [Depends(calling_service)]
+        order_type = Annotated[dict[str, Any], Body()]
 
         @app.post("/internal/v1/leases/{lease}/{verb}", dependencies=checked, status_code=201)
         async def change_lease(

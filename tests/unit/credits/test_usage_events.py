@@ -147,8 +147,14 @@ def test_a_damaged_event_is_read_as_the_contract_says(payload: bytes, place: int
 
 @pytest.mark.parametrize(
     "data",
-    [{}, {"quantity": 12}, {"quantity": 1, "properties": {"resolution": "4k", "hd": True, "seconds": 12}}],
-    ids=["one of it", "a quantity", "properties"],
+    [
+        {},
+        {"quantity": 12},
+        {"quantity": 1.5},
+        {"quantity": "0.000001"},
+        {"quantity": 1, "properties": {"resolution": "4k", "hd": True, "seconds": 12}},
+    ],
+    ids=["one of it", "a quantity", "a part", "a part as text", "properties"],
 )
 def test_what_is_usual_is_not_left_to_the_contract(monkeypatch: pytest.MonkeyPatch, data: dict[str, Any]) -> None:
     monkeypatch.delattr(usage_events, "_read_by_contract")
