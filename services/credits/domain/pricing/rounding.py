@@ -1,7 +1,7 @@
 """Exact arithmetic: integers and ratios of integers, rounded where a rule says so and by its name."""
 
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 from fractions import Fraction
 
 from libs.contracts.price_book import Billing
@@ -32,6 +32,10 @@ ROUND: dict[str, Callable[[Exact], int]] = {"up": _up, "down": _down, "nearest":
 """By name, of what is not negative: up to the next whole, down, from half on up, or a half to the even neighbour."""
 
 
+_DECIMAL_MODE = {"up": ROUND_CEILING, "down": ROUND_FLOOR, "nearest": ROUND_HALF_UP}
+"""The same, of decimal numbers that are not negative: many times faster than ratios."""
+
+
 def whole_or_ratio(value: int | Decimal | Fraction) -> Exact:
     """Give a number as it is: an int if it is whole, with which arithmetic is several times faster."""
     ratio = Fraction(value)
@@ -51,8 +55,12 @@ def billed_units(billing: Billing) -> Callable[[int | Decimal], Exact]:
     per = Fraction(billing.per)
     in_one = Fraction(per.denominator, per.numerator)
     whole = ROUND.get(billing.rounding)
+    if in_one == 1 and (mode := _DECIMAL_MODE.get(billing.rounding)) is not None:
+        return lambda quantity: (
+            quantity if isinstance(quantity, int) else int(quantity.to_integral_value(rounding=mode))
+        )
     if in_one == 1:  # whole quantities, by far the most of them, are what they are
-        return lambda quantity: quantity if isinstance(quantity, int) else _counted(Fraction(quantity), whole)
+        return lambda quantity: quantity if isinstance(quantity, int) else Fraction(quantity)
     return lambda quantity: _counted(Fraction(quantity) * in_one, whole)
 
 
