@@ -14,12 +14,14 @@ from rich.console import Console
 from deploy.cli import sums
 from deploy.cli.state import State
 from deploy.embedded.stack import Addresses
+from libs.chassis.pool import Connection
 from libs.contracts import ids
 from libs.contracts.catalogue import Catalogue
 from libs.contracts.credits import parse_credits
 from libs.contracts.envelope import CloudEvent
 from services.credits.operations import insight
 from services.credits.operations.sealing import Sealer
+from services.credits.store import usage_days
 from tests.integration.credits.serving import Api, problem
 from tests.integration.credits.travelling import Travel
 from tests.support.books import breaches
@@ -158,6 +160,24 @@ async def test_sums_are_those_of_all_usage_whoever_adds_them_up_and_when(
             day = str(event.time.date())
             expected[day] = expected.get(day, Decimal(0)) + 2 * Decimal(event.data["quantity"])
         assert {each["key"]: Decimal(each["credits"]) for each in found["data"]} == expected
+
+
+async def last_sealed(conn: Connection) -> int:
+    return int(await conn.fetchval("SELECT coalesce(max(last_batch), 0) FROM block"))
+
+
+async def test_blocks_that_two_have_found_are_added_once(credits: Credits, api: Api, sealer: Sealer) -> None:
+    account = await credits.open()
+    await credits.use(used(account, "image", 3))
+    async with credits.pool.connection() as conn, asyncio.timeout(30):
+        while await conn.fetchval("SELECT max(id) FROM batch") > (await last_sealed(conn)):
+            await sealer.seal()
+        found = await usage_days.next_blocks(conn, most=20)
+        assert found is not None
+        for is_added in (True, False):
+            async with conn.transaction():
+                assert await usage_days.add_blocks(conn, found, []) is is_added
+    assert (await summed(api, account))["credits"] == "6"
 
 
 async def test_sums_are_built_anew_from_the_entries(
