@@ -13,6 +13,8 @@ BY_KEY = {
     "createEstimate",
     *("createCharge", "getCharge", "createCharges", "refundCharge"),
     *("createHold", "listHolds", "getHold", "captureHold", "extendHold", "releaseHold"),
+    *("createLease", "beatLease", "closeLease"),
+    *("sumUsage", "sumUsageDaily", "sumUsageByMeter", "sumUsageByModel", "foretell"),
 }
 
 
