@@ -1,4 +1,4 @@
-"""What time brings: sessions expire, charges settle, bank debits end, old keys are forgotten."""
+"""What time brings: sessions expire, charges settle, debits and disputes end, refunds fail, old keys are forgotten."""
 
 import asyncio
 import heapq
@@ -10,8 +10,12 @@ from deploy.stripe_sandbox import charges
 from deploy.stripe_sandbox.call import Call
 from deploy.stripe_sandbox.checkout import expire, follow_intent
 from deploy.stripe_sandbox.confirmation import end_debit
+from deploy.stripe_sandbox.disputes import OPEN, UNANSWERED, end_unanswered
 from deploy.stripe_sandbox.errors import Object
+from deploy.stripe_sandbox.incidents import bring_aftermath, judge
+from deploy.stripe_sandbox.refunds import end_refund
 from deploy.stripe_sandbox.sandbox import Sandbox
+from deploy.stripe_sandbox.scenarios import do_due_steps
 
 LOOKS_EVERY_S = 0.05
 DONE_AT_ONCE = 50
@@ -37,10 +41,36 @@ def _end_debit(call: Call, name: str) -> None:
         follow_intent(call, end_debit(call, intent, succeeded=method["_debit"] == "success"))
 
 
+def _bring_aftermath(call: Call, name: str) -> None:
+    bring_aftermath(call, call.named("charge", name, "charge"))
+
+
+def _judge_dispute(call: Call, name: str) -> None:
+    dispute = call.named("dispute", name, "dispute")
+    if dispute["status"] in OPEN:
+        judge(call, dispute)
+
+
+def _dispute_unanswered(call: Call, name: str) -> None:
+    dispute = call.named("dispute", name, "dispute")
+    if dispute["status"] in UNANSWERED and dispute["evidence_details"]["due_by"] <= call.now:
+        end_unanswered(call, dispute)
+
+
+def _end_refund(call: Call, name: str) -> None:
+    refund = call.named("refund", name, "refund")
+    if refund["status"] in ("pending", "succeeded"):
+        end_refund(call, refund)
+
+
 TASKS: dict[str, Callable[[Call, str], None]] = {
     "settle_charge": _settle_charge,
     "expire_session": _expire_session,
     "end_debit": _end_debit,
+    "bring_aftermath": _bring_aftermath,
+    "judge_dispute": _judge_dispute,
+    "dispute_unanswered": _dispute_unanswered,
+    "end_refund": _end_refund,
 }
 
 
@@ -56,6 +86,7 @@ class Agenda:
         while True:
             try:
                 busy = self.do_due() == DONE_AT_ONCE
+                do_due_steps(self._sandbox)
             except Exception:
                 log.exception("a task of the agenda failed and was dropped")
                 busy = True

@@ -16,12 +16,19 @@ from deploy.stripe_sandbox import (
     charges,
     checkout,
     control,
+    coupons,
     customers,
+    disputes,
     events,
+    fraud_warnings,
+    incidents,
     pages,
     payment_intents,
     payment_methods,
+    promotion_codes,
     refunds,
+    scenarios,
+    setup_intents,
     webhook_endpoints,
 )
 from deploy.stripe_sandbox.agenda import Agenda
@@ -35,11 +42,16 @@ PLAYED = (
     catalogue,
     charges,
     checkout,
+    coupons,
     customers,
+    disputes,
     events,
+    fraud_warnings,
     payment_intents,
     payment_methods,
+    promotion_codes,
     refunds,
+    setup_intents,
     webhook_endpoints,
 )
 
@@ -55,6 +67,8 @@ def operations() -> list[Operation]:
 def create_app(settings: Settings, base_url: str) -> FastAPI:
     """Build the application; `base_url` is where browsers reach it."""
     sandbox = Sandbox(settings, base_url)
+    if settings.scenario:
+        scenarios.begin_from_file(sandbox, settings.scenario)
     app = FastAPI(
         title="Stripe sandbox",
         version=API_VERSION,
@@ -66,6 +80,8 @@ def create_app(settings: Settings, base_url: str) -> FastAPI:
     app.state.sandbox = sandbox
     app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
     app.include_router(control.router)
+    app.include_router(incidents.router)
+    app.include_router(scenarios.router)
     app.include_router(pages.router)
     app.router.routes.extend(Route(each.path, _endpoint(sandbox, each), methods=[each.method]) for each in operations())
     every_method = ["GET", "POST", "DELETE", "PUT", "PATCH"]

@@ -28,13 +28,7 @@ class BalanceTransactionList(ListParams):
 def of_charge(call: Call, charge: Object) -> Object:
     """Enter a charge: its amount less Stripe's fee, available after two days."""
     fee = money.fee(charge["amount"])
-    details = {
-        "amount": fee,
-        "application": None,
-        "currency": charge["currency"],
-        "description": "Stripe processing fees",
-        "type": "stripe_fee",
-    }
+    details = _fee(fee, charge["currency"], "Stripe processing fees")
     return _entered(
         call, charge, charge["amount"], fee=fee, fee_details=[details], available_on=call.now + PENDING_S, type="charge"
     )
@@ -45,21 +39,59 @@ def of_refund(call: Call, refund: Object) -> Object:
     return _entered(call, refund, -refund["amount"], type="refund")
 
 
-def _entered(call: Call, source: Object, amount: int, *, fee: int = 0, **given: object) -> Object:
-    return call.put(
-        shapes.balance_transaction(
-            new_id("txn"),
-            created=call.now,
-            amount=amount,
-            currency=source["currency"],
-            description=source.get("description"),
-            fee=fee,
-            net=amount - fee,
-            source=source["id"],
-            reporting_category=source["object"],
-            **given,
-        )
+def of_failed_refund(call: Call, refund: Object) -> Object:
+    """Enter a refund that did not arrive: its amount back in."""
+    return _entered(call, refund, refund["amount"], type="refund_failure", reporting_category="refund_failure")
+
+
+def of_dispute(call: Call, dispute: Object) -> Object:
+    """Enter what a bank takes back: the disputed amount, and Stripe's fee for it."""
+    return _entered(
+        call,
+        dispute,
+        -dispute["amount"],
+        fee=money.DISPUTE_FEE,
+        fee_details=[_fee(money.DISPUTE_FEE, dispute["currency"], "Dispute fee")],
+        description=f"Chargeback withdrawal for {dispute['charge']}",
+        reporting_category="dispute",
+        type="adjustment",
     )
+
+
+def of_dispute_won(call: Call, dispute: Object) -> Object:
+    """Enter what a bank gives back: the disputed amount without the fee."""
+    return _entered(
+        call,
+        dispute,
+        dispute["amount"],
+        description=f"Chargeback reversal for {dispute['charge']}",
+        reporting_category="dispute_reversal",
+        type="adjustment",
+    )
+
+
+def _fee(amount: int, currency: str, description: str) -> Object:
+    return {
+        "amount": amount,
+        "application": None,
+        "currency": currency,
+        "description": description,
+        "type": "stripe_fee",
+    }
+
+
+def _entered(call: Call, source: Object, amount: int, *, fee: int = 0, **given: object) -> Object:
+    entry = shapes.balance_transaction(
+        new_id("txn"),
+        created=call.now,
+        amount=amount,
+        currency=source["currency"],
+        fee=fee,
+        net=amount - fee,
+        source=source["id"],
+        **{"description": source.get("description"), "reporting_category": source["object"], **given},
+    )
+    return call.put(as_of_now(call, entry))
 
 
 @routes.get("/v1/balance_transactions")
@@ -80,15 +112,15 @@ def list_balance_transactions(call: Call, params: BalanceTransactionList) -> Obj
         params,
         where=wanted,
         url="/v1/balance_transactions",
-        shape=lambda entry: _as_of_now(call, entry),
     )
 
 
 @routes.get("/v1/balance_transactions/{id}")
 def retrieve_balance_transaction(call: Call, _params: Params, id: str) -> Object:
     """Give a balance transaction."""
-    return _as_of_now(call, call.find("balance_transaction", id))
+    return call.find("balance_transaction", id)
 
 
-def _as_of_now(call: Call, entry: Object) -> Object:
+def as_of_now(call: Call, entry: Object) -> Object:
+    """Give a balance transaction with whether its money has arrived."""
     return {**entry, "status": "available" if entry["available_on"] <= call.now else "pending"}

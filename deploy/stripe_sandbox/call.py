@@ -41,7 +41,7 @@ class Call:
         """Give the object that the address names, or raise NotFoundError."""
         item = self.records.get(kind, name)
         if item is None:
-            raise NotFoundError(kind, name, param="id" if kind != "payment_intent" else "intent")
+            raise NotFoundError(kind, name, param="intent" if kind.endswith("_intent") else "id")
         return item
 
     def named(self, kind: str, name: str, param: str) -> Object:

@@ -6,6 +6,8 @@ from typing import Any, Literal
 from deploy.stripe_sandbox.errors import CardRefusedError
 
 Authentication = Literal["never", "unless_set_up", "always"]
+Aftermath = Literal["fraudulent", "product_not_received", "inquiry", "fraud_warning"]
+"""What follows a payment: a dispute for one of two reasons, an inquiry, or an issuer's warning."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Card:
     authentication: Authentication = "never"
     declines_when_attached: bool = True
     """Whether a card that is declined is declined already when a customer saves it."""
+    aftermath: Aftermath | None = None
+    refunds: Literal["arrive", "arrive_late", "fail"] = "arrive"
 
     @property
     def last4(self) -> str:
@@ -90,7 +94,13 @@ CARDS = {
         Card("4000002500003155", authentication="unless_set_up"),
         Card("4000002760003184", authentication="always"),
         Card("4000000000003220", authentication="always"),
-        Card("4000008260003178", authentication="always", decline=INSUFFICIENT_FUNDS),
+        Card("4000008260003178", authentication="always", decline=INSUFFICIENT_FUNDS, declines_when_attached=False),
+        Card("4000000000000259", aftermath="fraudulent"),
+        Card("4000000000002685", aftermath="product_not_received"),
+        Card("4000000000001976", aftermath="inquiry"),
+        Card("4000000000005423", aftermath="fraud_warning"),
+        Card("4000000000007726", refunds="arrive_late"),
+        Card("4000000000005126", refunds="fail"),
     )
 }
 
@@ -120,6 +130,12 @@ TOKENS = {
     "pm_card_authenticationRequired": "4000002760003184",
     "pm_card_threeDSecure2Required": "4000000000003220",
     "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds": "4000008260003178",
+    "pm_card_createDispute": "4000000000000259",
+    "pm_card_createDisputeProductNotReceived": "4000000000002685",
+    "pm_card_createDisputeInquiry": "4000000000001976",
+    "pm_card_createIssuerFraudRecord": "4000000000005423",
+    "pm_card_pendingRefund": "4000000000007726",
+    "pm_card_refundFail": "4000000000005126",
 }
 
 BANK_TOKENS = {"pm_usBankAccount": "success", "pm_usBankAccount_success": "success",

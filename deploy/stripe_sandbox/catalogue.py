@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from deploy.stripe_sandbox import shapes
+from deploy.stripe_sandbox.amounts import check_granularity
 from deploy.stripe_sandbox.call import Call
 from deploy.stripe_sandbox.errors import InvalidRequestError, NotFoundError, Object
 from deploy.stripe_sandbox.events import changed, emit
@@ -267,6 +268,7 @@ def new_product(call: Call, id_of_caller: str | None, **given: Any) -> Object:
 
 def new_price(call: Call, product: Object, *, unit_amount: int, **given: Any) -> Object:
     """Make a price of a product."""
+    check_granularity(unit_amount, given["currency"], param="unit_amount")
     price = call.put(
         shapes.price(
             new_id("price"),

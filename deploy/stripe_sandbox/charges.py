@@ -4,7 +4,7 @@ from typing import Any
 
 from deploy.stripe_sandbox import balance, shapes
 from deploy.stripe_sandbox.call import Call
-from deploy.stripe_sandbox.cards import CARDS, Decline
+from deploy.stripe_sandbox.cards import CARDS, Card, Decline
 from deploy.stripe_sandbox.errors import Object
 from deploy.stripe_sandbox.events import changed, emit
 from deploy.stripe_sandbox.ids import new_id
@@ -62,6 +62,8 @@ def succeeded(call: Call, intent: Object, method: Object, *, authenticated: bool
     else:
         call.schedule("settle_charge", charge["id"], at=call.now + call.settings.charge_settles_s)
     emit(call, "charge.succeeded", charge)
+    if card_of_charge(call, charge).aftermath:
+        call.schedule("bring_aftermath", charge["id"], at=call.now + call.settings.aftermath_s)
     return charge
 
 
@@ -89,6 +91,11 @@ def end_pending(call: Call, charge: Object, decline: Decline | None) -> Object:
     after = call.put(after, balance_transaction=balance.of_charge(call, after)["id"])
     emit(call, "charge.succeeded", after)
     return after
+
+
+def card_of_charge(call: Call, charge: Object) -> Card:
+    """Give the test card that a card's charge was made with."""
+    return CARDS[call.named("payment_method", charge["payment_method"], "payment_method")["_card"]]
 
 
 def settle(call: Call, name: str) -> None:

@@ -11,12 +11,10 @@ every state before succeeded and processing --cancel--> canceled
 from deploy.stripe_sandbox import charges, shapes
 from deploy.stripe_sandbox.call import Call
 from deploy.stripe_sandbox.cards import CARDS, Card, Decline
-from deploy.stripe_sandbox.errors import CardRefusedError, InvalidRequestError, Object
+from deploy.stripe_sandbox.errors import CardRefusedError, Object
 from deploy.stripe_sandbox.events import emit
-from deploy.stripe_sandbox.payment_methods import attach, refuse_used_up
-
-CONFIRMABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
-CANCELABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
+from deploy.stripe_sandbox.intents import ask_for_action, check_fits, wants_authentication
+from deploy.stripe_sandbox.payment_methods import attach
 
 AUTHENTICATION_REQUIRED = Decline(
     "authentication_required",
@@ -55,7 +53,9 @@ def confirm(
         return _charge_card(call, intent, method, authenticated=False)
     if off_session or stop_at_action:
         raise _refuse(call, intent, method, AUTHENTICATION_REQUIRED, charged=off_session)
-    return _ask_for_action(call, intent, return_url)
+    waiting = ask_for_action(call, intent, return_url)
+    emit(call, "payment_intent.requires_action", waiting)
+    return waiting
 
 
 def authenticate(call: Call, intent: Object, *, passed: bool) -> Object:
@@ -94,34 +94,10 @@ def cancel(call: Call, intent: Object, reason: str | None) -> Object:
     return canceled
 
 
-def check_fits(intent: Object, method: Object) -> None:
-    """Refuse a method that this intent cannot be paid with."""
-    refuse_used_up(method)
-    owner = method["customer"]
-    if owner is not None and owner != intent["customer"]:
-        raise InvalidRequestError(
-            f"The payment method supplied ({method['id']}) belongs to the Customer {owner}. Please include the "
-            "Customer in the `customer` parameter on the PaymentIntent.",
-            param="payment_method",
-        )
-    if method["type"] not in intent["payment_method_types"]:
-        raise InvalidRequestError(
-            f"The PaymentMethod provided ({method['type']}) is not allowed for this PaymentIntent. Please attach a "
-            f"PaymentMethod of one of the following types: {', '.join(intent['payment_method_types'])}.",
-            param="payment_method",
-        )
-
-
-def unexpected_state(intent: Object, message: str) -> InvalidRequestError:
-    """Make the error for an intent that is in no state to do as asked."""
-    return InvalidRequestError(message, code="payment_intent_unexpected_state", payment_intent=shapes.shown(intent))
-
-
 def _must_authenticate(intent: Object, card: Card, method: Object, *, off_session: bool) -> bool:
-    asked_for = intent["payment_method_options"].get("card", {}).get("request_three_d_secure") in ("any", "challenge")
     if card.authentication == "unless_set_up":
         return not (off_session and method.get("_set_up"))
-    return card.authentication == "always" or (asked_for and not off_session)
+    return card.authentication == "always" or (wants_authentication(intent) and not off_session)
 
 
 def _charge_card(call: Call, intent: Object, method: Object, *, authenticated: bool) -> Object:
@@ -148,17 +124,6 @@ def _keep_or_use_up(call: Call, intent: Object, method: Object, *, authenticated
         call.put(method, _used_up=True)
     elif intent["setup_future_usage"] == "off_session" and authenticated:
         call.put(method, _set_up=True)
-
-
-def _ask_for_action(call: Call, intent: Object, return_url: str | None) -> Object:
-    url = f"{call.base_url}/c/authenticate/{intent['id']}?client_secret={intent['client_secret']}"
-    if return_url:
-        action: Object = {"type": "redirect_to_url", "redirect_to_url": {"return_url": return_url, "url": url}}
-    else:
-        action = {"type": "use_stripe_sdk", "use_stripe_sdk": {"type": "three_d_secure_redirect", "stripe_js": url}}
-    waiting = call.put(intent, status="requires_action", next_action=action)
-    emit(call, "payment_intent.requires_action", waiting)
-    return waiting
 
 
 def _begin_debit(call: Call, intent: Object, method: Object) -> Object:

@@ -26,7 +26,7 @@ async def hang_up(request: Request) -> Response:
     """Reset the connection; nobody is left to read the response that this gives."""
     transport: asyncio.Transport = request.scope["extensions"][TRANSPORT]["transport"]
     connection = transport.get_extra_info("socket")
-    if connection is not None:
+    if connection is not None and not transport.is_closing():  # the caller may have gone already
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_FOR_NOTHING)
     transport.abort()
     await asyncio.sleep(0)  # the loop tells uvicorn that the connection is gone

@@ -13,11 +13,11 @@ import httpx2
 import orjson
 
 from deploy.stripe_sandbox import shapes
-from deploy.stripe_sandbox.clock import Clock
+from deploy.stripe_sandbox.clock import REREAD_EVERY_S, Clock
 from deploy.stripe_sandbox.errors import Object
 from deploy.stripe_sandbox.records import Records
 from deploy.stripe_sandbox.settings import Settings
-from deploy.stripe_sandbox.webhook_faults import WebhookFaults, WebhookSwitches
+from deploy.stripe_sandbox.webhook_faults import Fate, WebhookFaults, WebhookSwitches
 
 GIVES_UP_AFTER_S = 3 * 24 * 3600
 """Stripe tries for up to three days."""
@@ -25,6 +25,7 @@ GIVES_UP_AFTER_S = 3 * 24 * 3600
 ATTEMPTS_KEPT = 20
 """How many of a delivery's last attempts are remembered."""
 
+WRONG_SECRET = "whsec_wrong"  # noqa: S105 - a secret of nobody's
 USER_AGENT = "Stripe/1.0 (+https://stripe.com/docs/webhooks)"
 
 
@@ -43,10 +44,10 @@ class Attempt:
         return self.status is not None and 200 <= self.status < 300
 
 
-def signature(body: bytes, *, secret: str, at: int) -> str:
-    """Sign a body as Stripe does: HMAC-SHA256 over the instant, a dot and the raw body."""
-    mac = hmac.new(secret.encode(), b"%d.%s" % (at, body), sha256)
-    return f"t={at},v1={mac.hexdigest()}"
+def signature(body: bytes, *, secrets: Iterable[str], at: int) -> str:
+    """Sign a body as Stripe does: HMAC-SHA256 over the instant, a dot and the raw body, once for every secret."""
+    macs = (hmac.new(secret.encode(), b"%d.%s" % (at, body), sha256) for secret in secrets)
+    return ",".join([f"t={at}", *(f"v1={mac.hexdigest()}" for mac in macs)])
 
 
 def payload(event: Object) -> bytes:
@@ -86,10 +87,13 @@ class Dispatcher:
         """Begin to send new deliveries, as far as the switches let them through."""
         for name in deliveries:
             delivery = self._delivery(name)
-            if self.faults.drops(self._event(delivery)["type"]):
+            fate = self.faults.fate(self._event(delivery)["type"])
+            if fate.dropped:
                 self._keep(delivery, state="dropped")
-            else:
-                self.faults.order(name)
+                continue
+            if fate != Fate():
+                self._keep(delivery, fate=asdict(fate), due_at=self._clock.time() + fate.delay_s)
+            self.faults.order(name)
 
     def switch(self, switches: WebhookSwitches) -> None:
         """Put other faults in force for what is sent from now on."""
@@ -116,14 +120,22 @@ class Dispatcher:
         task.add_done_callback(self._tasks.discard)
 
     async def _deliver(self, name: str) -> None:
-        await self.faults.delay()
-        for _ in range(self.faults.switches.duplicate):
+        fate = Fate(**self._delivery(name).get("fate", {}))
+        await self._wait(name, fate)
+        for _ in range(fate.repeats):
             self._spawn(self._repeat(name))
+        secret = WRONG_SECRET if fate.signed_wrongly else None
         for pause_s in self._pauses():
             await self.faults.flowing.wait()
-            if self._is_settled(name) or (await self.attempt(name)).confirmed:
+            if self._is_settled(name) or (await self.attempt(name, secret=secret)).confirmed:
                 return
+            secret = None
             await asyncio.sleep(pause_s)
+
+    async def _wait(self, name: str, fate: Fate) -> None:
+        await asyncio.sleep(fate.delay_ms / 1000)
+        while fate.delay_s and self._clock.time() < self._delivery(name)["due_at"]:  # noqa: ASYNC110 - a file moves it
+            await asyncio.sleep(REREAD_EVERY_S)
 
     async def _repeat(self, name: str) -> None:
         await self.faults.flowing.wait()
@@ -131,7 +143,7 @@ class Dispatcher:
 
     def _is_settled(self, name: str) -> bool:
         delivery = self._delivery(name)
-        too_old = self._clock.now() > delivery["created"] + GIVES_UP_AFTER_S
+        too_old = self._clock.now() > (delivery.get("due_at") or delivery["created"]) + GIVES_UP_AFTER_S
         if delivery["state"] == "pending" and (too_old or self._endpoint(delivery) is None):
             self._keep(delivery, state="failed")
             return True
@@ -146,7 +158,8 @@ class Dispatcher:
         if self._client is None or endpoint is None:
             return Attempt(self._clock.time(), None, "there is no such endpoint any more", 0)
         body = payload(self._event(delivery))
-        signed = signature(body, secret=secret or endpoint["_secret"], at=self._clock.now() + offset_s)
+        secrets = [secret] if secret else self.faults.secrets(endpoint["_secret"])
+        signed = signature(body, secrets=secrets, at=self._clock.now() + offset_s)
         headers = {
             "Content-Type": "application/json; charset=utf-8",
             "User-Agent": USER_AGENT,

@@ -20,7 +20,13 @@ SHAPES: dict[str, tuple[str, Shape]] = {
     "product": ("prod", shapes.product),
     "price": ("price", shapes.price),
     "checkout.session": ("cs_test", shapes.checkout_session),
+    "dispute": ("du", shapes.dispute),
+    "radar.early_fraud_warning": ("issfr", shapes.early_fraud_warning),
+    "setup_intent": ("seti", shapes.setup_intent),
+    "coupon": ("coupon", shapes.coupon),
+    "promotion_code": ("promo", shapes.promotion_code),
 }
+TOLD_OF_CHARGES = {"charge.refund.": "refund", "charge.dispute.": "dispute"}
 
 
 def injected_object(call: Call, event_type: str, like: str | None, changes: Object) -> Object:
@@ -44,7 +50,8 @@ def injected_object(call: Call, event_type: str, like: str | None, changes: Obje
 
 def _kind(event_type: str) -> str | None:
     """Say what an event type speaks of: payment_intent.succeeded of a payment_intent."""
-    if event_type.startswith("charge.refund."):
-        return "refund"
+    for prefix, kind in TOLD_OF_CHARGES.items():
+        if event_type.startswith(prefix):
+            return kind
     kinds = (kind for kind in SHAPES if event_type.startswith(f"{kind}."))
     return max(kinds, key=len, default=None)

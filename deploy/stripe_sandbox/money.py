@@ -13,12 +13,14 @@ CURRENCIES = frozenset({
     "uyu", "uzs", "vnd", "vuv", "wst", "xaf", "xcd", "xcg", "xof", "xpf", "yer", "zar", "zmw",
 })
 WITHOUT_DECIMALS = frozenset({
-    "bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv", "xaf", "xof", "xpf",
+    "bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf",
 })
 WITH_THREE_DECIMALS = frozenset({
     "bhd", "jod", "kwd", "omr", "tnd",
 })
+IN_WHOLE_UNITS = frozenset({"isk", "ugx"})
 # fmt: on
+"""The last two are paid in whole units, and written with two decimals that must be 00."""
 
 SMALLEST = {
     "usd": 50, "aed": 200, "aud": 50, "bgn": 100, "brl": 50, "cad": 50, "chf": 50, "czk": 1500, "dkk": 250, "eur": 50,
@@ -28,6 +30,9 @@ SMALLEST = {
 """The smallest charge, by Stripe's published table; other currencies must only be positive here."""
 
 LARGEST = 99_999_999
+
+DISPUTE_FEE = 1500
+"""What Stripe keeps of every dispute, whoever wins it: 15 dollars, here 1,500 minor units of any currency."""
 
 
 def decimals(currency: str) -> int:

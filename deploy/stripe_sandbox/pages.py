@@ -14,7 +14,7 @@ from deploy.stripe_sandbox import money
 from deploy.stripe_sandbox.books import books
 from deploy.stripe_sandbox.checkout_payment import Payer, answer_challenge, pay
 from deploy.stripe_sandbox.control import TheSandbox
-from deploy.stripe_sandbox.errors import CardRefusedError, Object
+from deploy.stripe_sandbox.errors import CardRefusedError, InvalidRequestError, Object
 from deploy.stripe_sandbox.sandbox import Sandbox
 
 router = APIRouter(include_in_schema=False)
@@ -35,6 +35,7 @@ class PaymentForm(BaseModel):
     number: str = "4242424242424242"
     email: str = "payer@example.com"
     name: str = "Pat Payer"
+    promotion_code: str = ""
 
 
 class BankForm(BaseModel):
@@ -72,11 +73,11 @@ async def submit_checkout(
         return _see_other(found["cancel_url"] or sandbox.base_url)
     if found["status"] != "open":
         return _checkout(request, found, "")
-    payer = Payer(form.email, form.name, NUMBERS.get(form.action, form.number))
+    payer = Payer(form.email, form.name, NUMBERS.get(form.action, form.number), form.promotion_code)
     try:
         with sandbox.change() as call:
             intent = pay(call, found, payer)
-    except CardRefusedError as problem:
+    except (CardRefusedError, InvalidRequestError) as problem:
         return _checkout(request, found, str(problem), status=402)
     return _after_payment(request, sandbox, session, intent)
 
@@ -94,7 +95,7 @@ async def answer_bank(
     """Pass or fail the bank's question, then go back to where the payment came from."""
     found = _intent(sandbox, intent, client_secret)
     if found["status"] != "requires_action":
-        raise HTTPException(409, "This payment does not wait for authentication.")
+        raise HTTPException(409, "Nothing waits for authentication here.")
     with sandbox.change() as call:
         after = answer_challenge(call, found, passed=form.outcome == "pass")
     if "_session" in after:
@@ -123,9 +124,9 @@ def _session(sandbox: Sandbox, name: str) -> Object:
 
 
 def _intent(sandbox: Sandbox, name: str, client_secret: str) -> Object:
-    intent = sandbox.records.get("payment_intent", name)
+    intent = sandbox.records.get("payment_intent", name) or sandbox.records.get("setup_intent", name)
     if intent is None or intent["client_secret"] != client_secret:
-        raise HTTPException(404, "No such payment.")
+        raise HTTPException(404, "No such intent.")
     return intent
 
 
@@ -141,14 +142,16 @@ def _after_payment(request: Request, sandbox: Sandbox, session: str, intent: Obj
         return _see_other(action["redirect_to_url"]["url"])
     if found["status"] == "complete":
         return _see_other(found["success_url"].replace("{CHECKOUT_SESSION_ID}", session))
-    return _checkout(request, found, intent["last_payment_error"]["message"], status=402)
+    error = intent["last_payment_error" if intent["object"] == "payment_intent" else "last_setup_error"]
+    return _checkout(request, found, error["message"], status=402)
 
 
 def _return_url(url: str, intent: Object) -> str:
     parts = urlsplit(url)
+    kind = intent["object"]
     told = [
-        ("payment_intent", intent["id"]),
-        ("payment_intent_client_secret", intent["client_secret"]),
+        (kind, intent["id"]),
+        (f"{kind}_client_secret", intent["client_secret"]),
         ("redirect_status", "succeeded" if intent["status"] == "succeeded" else "failed"),
     ]
     return urlunsplit(parts._replace(query=urlencode(parse_qsl(parts.query) + told)))

@@ -58,9 +58,17 @@ class PaymentMethodCreate(Params):
     allow_redisplay: Literal["always", "limited", "unspecified"] = "unspecified"
 
 
-class PaymentMethodUpdate(Params):
-    """A change of what is noted beside a payment method."""
+class NewExpiry(Part):
+    """Until when a card that was renewed can be used."""
 
+    exp_month: Annotated[Whole, Field(ge=1, le=12)]
+    exp_year: Whole
+
+
+class PaymentMethodUpdate(Params):
+    """A change of what is noted beside a payment method, or of its card's expiry."""
+
+    card: NewExpiry | None = None
     metadata: ClearableMetadata = {}
     allow_redisplay: Literal["always", "limited", "unspecified"] | None = None
 
@@ -126,7 +134,12 @@ def update_payment_method(call: Call, params: PaymentMethodUpdate, payment_metho
     if before["customer"] is None:
         raise InvalidRequestError("You must save this PaymentMethod to a customer before you can update it.")
     metadata = merged(before["metadata"], params.metadata)
-    after = call.put(before, metadata=metadata, **params.given("allow_redisplay"))
+    changes = params.given("allow_redisplay")
+    if params.card is not None:
+        _check_expiry(call, params.card)
+        expiry = {"exp_month": params.card.exp_month, "exp_year": _four_digits(params.card.exp_year)}
+        changes["card"] = {**before["card"], **expiry}
+    after = call.put(before, metadata=metadata, **changes)
     emit(call, "payment_method.updated", after, previous=changed(before, after))
     return after
 
@@ -252,7 +265,7 @@ def _forget_default(call: Call, method: Object) -> None:
         call.put(customer, invoice_settings={**customer["invoice_settings"], "default_payment_method": None})
 
 
-def _check_expiry(call: Call, card: CardNumber) -> None:
+def _check_expiry(call: Call, card: CardNumber | NewExpiry) -> None:
     now = datetime.fromtimestamp(call.now, UTC)
     year = _four_digits(card.exp_year)
     if not now.year <= year <= now.year + 50:

@@ -1,11 +1,15 @@
-"""Refunds: money back, never more than was taken."""
+"""Refunds: money back, never more than was taken and not disputed; some fail after they seemed to succeed."""
 
 from typing import Literal
 
 from deploy.stripe_sandbox import balance, money, shapes
+from deploy.stripe_sandbox.amounts import check_granularity
 from deploy.stripe_sandbox.call import Call
+from deploy.stripe_sandbox.charges import card_of_charge
+from deploy.stripe_sandbox.disputes import close_inquiries, withdrawn
 from deploy.stripe_sandbox.errors import InvalidRequestError, Object
 from deploy.stripe_sandbox.events import changed, emit
+from deploy.stripe_sandbox.fraud_warnings import no_longer_actionable
 from deploy.stripe_sandbox.ids import new_id
 from deploy.stripe_sandbox.lists import ListParams, page
 from deploy.stripe_sandbox.params import ClearableMetadata, Created, Params, Text, Whole, merged
@@ -42,11 +46,14 @@ class RefundList(ListParams):
 def create_refund(call: Call, params: RefundCreate) -> Object:
     """Give back what a charge took, or a part of it."""
     charge = _charge(call, params)
-    refund = _refund(call, charge, _amount(charge, params.amount), params)
+    refund = _refund(call, charge, _amount(call, charge, params.amount), params)
     total = charge["amount_refunded"] + refund["amount"]
     after = call.put(charge, amount_refunded=total, refunded=total == charge["amount_captured"])
     emit(call, "refund.created", refund)
     emit(call, "charge.refunded", after, previous=changed(charge, after))
+    if after["refunded"]:
+        no_longer_actionable(call, after)
+        close_inquiries(call, after)
     return refund
 
 
@@ -61,8 +68,18 @@ def update_refund(call: Call, params: RefundUpdate, refund: str) -> Object:
     """Change a refund's metadata."""
     before = call.find("refund", refund)
     after = call.put(before, metadata=merged(before["metadata"], params.metadata))
-    emit(call, "refund.updated", after, previous=changed(before, after))
+    _tell_update(call, before, after)
     return after
+
+
+@routes.post("/v1/refunds/{refund}/cancel")
+def cancel_refund(call: Call, _params: Params, refund: str) -> Object:
+    """Refuse: only a refund that waits for its customer could be canceled, and no card's or bank's does."""
+    found = call.find("refund", refund)
+    raise InvalidRequestError(
+        f"You can only cancel refunds that have a status of requires_action. This refund has a status of "
+        f"{found['status']}."
+    )
 
 
 @routes.get("/v1/refunds")
@@ -77,6 +94,33 @@ def list_refunds(call: Call, params: RefundList) -> Object:
         )
 
     return page(call, "refund", params, where=wanted, url="/v1/refunds")
+
+
+def fail(call: Call, refund: Object, reason: str) -> Object:
+    """Have a refund fail after all: the money comes back, and the charge counts as unrefunded by so much."""
+    charge = call.named("charge", refund["charge"], "charge")
+    call.put(charge, amount_refunded=charge["amount_refunded"] - refund["amount"], refunded=False)
+    entry = balance.of_failed_refund(call, refund)
+    failed = call.put(refund, status="failed", failure_reason=reason, failure_balance_transaction=entry["id"])
+    emit(call, "refund.failed", failed)
+    _tell_update(call, refund, failed)
+    return failed
+
+
+def end_refund(call: Call, refund: Object) -> Object:
+    """Bring a test card's refund to the end that the card is for."""
+    charge = call.named("charge", refund["charge"], "charge")
+    if card_of_charge(call, charge).refunds == "fail":
+        return fail(call, refund, "expired_or_canceled_card")
+    arrived = call.put(refund, status="succeeded")
+    _tell_update(call, refund, arrived)
+    return arrived
+
+
+def _tell_update(call: Call, before: Object, after: Object) -> None:
+    previous = changed(before, after)
+    emit(call, "refund.updated", after, previous=previous)
+    emit(call, "charge.refund.updated", after, previous=previous)
 
 
 def _refund(call: Call, charge: Object, amount: int, params: RefundCreate) -> Object:
@@ -95,7 +139,17 @@ def _refund(call: Call, charge: Object, amount: int, params: RefundCreate) -> Ob
         payment_method=charge["payment_method"],
         reason=params.reason,
     )
+    if kind == "card":
+        refund = _with_end_to_come(call, charge, refund)
     return call.put(refund, balance_transaction=balance.of_refund(call, refund)["id"])
+
+
+def _with_end_to_come(call: Call, charge: Object, refund: Object) -> Object:
+    refunds = card_of_charge(call, charge).refunds
+    if refunds == "arrive":
+        return refund
+    call.schedule("end_refund", refund["id"], at=call.now + call.settings.aftermath_s)
+    return {**refund, "status": "pending"} if refunds == "arrive_late" else refund
 
 
 def _charge(call: Call, params: RefundCreate) -> Object:
@@ -125,16 +179,22 @@ def _charge_of_intent(call: Call, name: str) -> Object:
     return call.named("charge", intent["latest_charge"], "charge")
 
 
-def _amount(charge: Object, asked: int | None) -> int:
-    left: int = charge["amount_captured"] - charge["amount_refunded"]
-    if left == 0:
+def _amount(call: Call, charge: Object, asked: int | None) -> int:
+    unrefunded = charge["amount_captured"] - charge["amount_refunded"]
+    if unrefunded == 0:
         raise InvalidRequestError(f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded")
+    left: int = unrefunded - withdrawn(call, charge)
+    if left <= 0:
+        raise InvalidRequestError(
+            f"Charge {charge['id']} has been charged back; cannot issue a refund.", code="charge_disputed"
+        )
     if asked is None:
         return left
     if asked < 1:
         raise InvalidRequestError(
             "This value must be greater than or equal to 1.", code="parameter_invalid_integer", param="amount"
         )
+    check_granularity(asked, charge["currency"], param="amount")
     if asked > left:
         raise InvalidRequestError(
             f"Refund amount ({money.shown(asked, charge['currency'])}) is greater than unrefunded amount on charge "

@@ -37,6 +37,10 @@ class Settings(BaseSettings):
     webhook_timeout_s: float = Field(10, gt=0, description="how long a webhook may take to be answered")
     charge_settles_s: float = Field(0, ge=0, description="how long a charge waits for its balance transaction")
     debit_settles_s: float = Field(2, ge=0, description="how long a bank debit stays processing")
+    aftermath_s: float = Field(
+        1, ge=0, description="how long after a payment or refund a test card's dispute, warning or failure follows"
+    )
+    scenario: Path | None = Field(None, description="YAML or JSON file of what is to befall payments and webhooks")
     requests_kept: int = Field(5000, gt=0, description="how many requests /sandbox/requests remembers")
     quiet: CliImplicitFlag[bool] = Field(False, description="say nothing but the address")
 

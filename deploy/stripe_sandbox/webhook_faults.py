@@ -1,8 +1,9 @@
-"""Webhooks that go wrong on purpose: sent twice, late, in another order, or never."""
+"""Webhooks that go wrong on purpose: sent twice, late, in another order, signed otherwise, or never."""
 
 import asyncio
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,11 +20,28 @@ class WebhookSwitches(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     duplicate: int = Field(0, ge=0, le=100, description="how many more times each is sent, at the same time")
-    delay_ms: int = Field(0, ge=0, description="how long each waits before its first attempt")
+    duplicated: Fraction = Field(1.0, description="the part that is sent more than once")
+    delay_ms: int = Field(0, ge=0, description="how long each waits before its first attempt, in real time")
+    delay_s: float = Field(0, ge=0, description="how long each waits by the sandbox's clock, which can be moved")
+    delayed: Fraction = Field(1.0, description="the part that waits")
     reorder: int = Field(0, ge=0, description="how many are gathered, shuffled and then let go")
     drop: Fraction | list[str] = Field(0.0, description="the part that is never sent, or the event types that are not")
+    wrong_signature: Fraction = Field(0.0, description="the part whose first attempt is signed with a wrong secret")
+    secrets: list[str] = Field([], max_length=10, description="what signs, each with a signature, in place of the own")
+    rotated: Fraction = Field(1.0, description="the part of the attempts that `secrets` sign")
     paused: bool = Field(False, description="nothing is sent until this is false again")
     seed: int = Field(0, description="what the shuffling and the dropping draw from")
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What becomes of one delivery."""
+
+    dropped: bool = False
+    repeats: int = 0
+    delay_ms: int = 0
+    delay_s: float = 0
+    signed_wrongly: bool = False
 
 
 class WebhookFaults:
@@ -48,10 +66,23 @@ class WebhookFaults:
         else:
             self.flowing.set()
 
-    def drops(self, kind: str) -> bool:
-        """Tell whether a delivery of an event of this type is never made."""
-        drop = self.switches.drop
-        return kind in drop if isinstance(drop, list) else self._draw.random() < drop
+    def fate(self, kind: str) -> Fate:
+        """Draw what becomes of a delivery of an event of this type."""
+        switches = self.switches
+        drop = switches.drop
+        if kind in drop if isinstance(drop, list) else self._hits(drop):
+            return Fate(dropped=True)
+        waits = self._hits(switches.delayed)
+        return Fate(
+            repeats=switches.duplicate if self._hits(switches.duplicated) else 0,
+            delay_ms=switches.delay_ms if waits else 0,
+            delay_s=switches.delay_s if waits else 0,
+            signed_wrongly=self._hits(switches.wrong_signature),
+        )
+
+    def secrets(self, own: str) -> list[str]:
+        """Give the secrets that sign an attempt now."""
+        return self.switches.secrets if self.switches.secrets and self._hits(self.switches.rotated) else [own]
 
     def order(self, name: str) -> None:
         """Let a delivery go, at once or with its window."""
@@ -65,14 +96,12 @@ class WebhookFaults:
         self._stop_closing()
         self._closing = asyncio.get_running_loop().call_later(WINDOW_CLOSES_AFTER_S, self._let_go)
 
-    async def delay(self) -> None:
-        """Wait as long as deliveries are to wait."""
-        if self.switches.delay_ms:
-            await asyncio.sleep(self.switches.delay_ms / 1000)
-
     def close(self) -> None:
         """Forget what is held back."""
         self._stop_closing()
+
+    def _hits(self, fraction: float) -> bool:
+        return fraction >= 1 or (fraction > 0 and self._draw.random() < fraction)
 
     def _stop_closing(self) -> None:
         if self._closing:

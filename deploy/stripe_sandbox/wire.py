@@ -137,7 +137,7 @@ def _carried_out(work: Work, operation: Operation, key: ApiKey, params: NoParams
 def _outcome(work: Work, operation: Operation, call: Call, params: NoParams) -> Reply:
     try:
         result = operation.run(call, params, **work.asked.ids)
-        return Reply(200, present(call.records, result, params.expansions))
+        return Reply(200, present(call, result, params.expansions))
     except StripeError as error:
         if not error.keeps_changes:
             work.sandbox.undo(call)

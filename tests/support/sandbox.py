@@ -16,7 +16,7 @@ class Sandbox:
         self.http = http
 
     async def webhooks(self, **switches: Any) -> None:
-        """Have webhooks go wrong: duplicate, delay_ms, reorder, drop, paused, seed."""
+        """Have webhooks go wrong by these switches, which the sandbox's README lists."""
         (await self.http.put("/sandbox/webhooks", json=switches)).raise_for_status()
 
     async def faults(self, *rules: dict[str, Any]) -> None:

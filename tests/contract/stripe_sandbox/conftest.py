@@ -26,7 +26,8 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 @pytest.fixture(scope="session")
 async def sandbox(receiver: Receiver) -> AsyncIterator[RunningSandbox]:
-    flags = {"webhook_url": receiver.url, "webhook_secret": SECRET, "retry_first_s": 0.05, "debit_settles_s": 0.3}
+    flags = {"webhook_url": receiver.url, "webhook_secret": SECRET, "retry_first_s": 0.05, "debit_settles_s": 0.3,
+             "aftermath_s": 0.2}  # fmt: skip
     async with running_sandbox(**flags) as running:
         yield running
 

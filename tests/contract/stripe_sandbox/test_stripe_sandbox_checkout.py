@@ -146,6 +146,12 @@ async def test_a_session_sells_what_the_catalogue_has(client: stripe.StripeClien
     [
         {"mode": "subscription"},
         {"mode": "setup"},
+        {"mode": "setup", "currency": "usd"},
+        {"setup_intent_data": {"description": "Later"}},
+        {"currency": "eur"},
+        {"discounts": [{"coupon": "none"}]},
+        {"discounts": [{"coupon": "none", "promotion_code": "none"}]},
+        {"discounts": [{"coupon": "none"}], "allow_promotion_codes": True},
         {"payment_method_types": ["card"]},
         {"expires_at": 1},
         {"line_items": []},

@@ -3,10 +3,11 @@
 import asyncio
 from typing import Any
 
+import httpx2
 import pytest
 import stripe
 
-from tests.support.stripe_sandbox import RunningSandbox, until
+from tests.support.stripe_sandbox import KEY, RunningSandbox, until
 
 CREATE = {"method": "POST", "path": "/v1/payment_intents"}
 
@@ -130,3 +131,38 @@ async def test_a_rule_says_which_calls_how_often_and_after_how_many(
     assert (await sandbox.http.delete("/sandbox/faults")).status_code == 204
     assert await sandbox.get("faults") == {"faults": []}
     assert (await sandbox.http.put("/sandbox/faults", json={"faults": [{"kind": "explode"}]})).status_code == 422
+
+
+SOME_CALLS: list[tuple[str, Any]] = [
+    ("coupons", {"percent_off": "10"}),
+    ("promotion_codes", {"promotion[type]": "coupon", "promotion[coupon]": "FAULTY"}),
+    ("setup_intents", {"description": "Later"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "outcome"),
+    [
+        ("500_before", (500, 0)), ("500_after", (500, 1)), ("429", (429, 0)), ("409", (409, 0)),
+        ("reset_before", (None, 0)), ("reset_after", (None, 1)), ("hang_before", (None, 0)), ("hang_after", (None, 1)),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(("call", "form"), SOME_CALLS, ids=[call for call, _ in SOME_CALLS])
+async def test_every_call_can_go_wrong_in_every_way(
+    sandbox: RunningSandbox, call: str, form: dict[str, str], kind: str, outcome: tuple[int | None, int]
+) -> None:
+    secret = {"Authorization": f"Bearer {KEY}"}
+    await sandbox.http.post("/v1/coupons", data={"percent_off": "10", "id": "FAULTY"}, headers=secret)
+
+    async def there() -> list[str]:
+        page = await sandbox.http.get(f"/v1/{call}?limit=100", headers=secret)
+        return [each["id"] for each in page.json()["data"]]
+
+    before = await there()
+    rule = {"kind": kind, "method": "POST", "path": f"/v1/{call}", "seconds": 0.1}
+    await sandbox.put("faults", {"faults": [rule]})
+    try:
+        got = (await sandbox.http.post(f"/v1/{call}", data=form, headers=secret)).status_code
+    except httpx2.HTTPError:
+        got = None
+    assert (got, len(await there()) - len(before)) == outcome

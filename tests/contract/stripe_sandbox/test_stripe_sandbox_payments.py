@@ -266,6 +266,8 @@ async def test_a_bank_debit_can_fail_days_later(
         (49, "jpy", "amount_too_small"),
         (100, "xyz", None),
         (1001, "kwd", None),
+        (550, "isk", None),
+        (17_499, "huf", "amount_too_small"),
     ],
 )
 async def test_amounts_follow_the_rules_of_their_currency(
@@ -274,6 +276,26 @@ async def test_amounts_follow_the_rules_of_their_currency(
     with pytest.raises(stripe.InvalidRequestError) as refused:
         await client.v1.payment_intents.create_async({"amount": amount, "currency": currency})
     assert refused.value.code == code
+
+
+async def test_every_call_that_takes_an_amount_minds_the_currency(client: stripe.StripeClient) -> None:
+    paid = await client.v1.payment_intents.create_async(
+        card_intent(amount=5000, currency="kwd", payment_method="pm_card_visa")
+    )
+    price: Any = {"currency": "bhd", "unit_amount": 4999, "product_data": {"name": "50 credits"}}
+    line: Any = {"price_data": {**price, "currency": "ugx", "unit_amount": 370_050}, "quantity": 2}
+    session: Any = {"mode": "payment", "line_items": [line], "success_url": RETURN_URL}
+    for call in (
+        client.v1.refunds.create_async({"payment_intent": paid.id, "amount": 1001}),
+        client.v1.prices.create_async(price),
+        client.v1.checkout.sessions.create_async(session),
+        client.v1.payment_intents.update_async(
+            (await client.v1.payment_intents.create_async({"amount": 5000, "currency": "jod"})).id, {"amount": 5005}
+        ),
+    ):
+        with pytest.raises(stripe.InvalidRequestError, match="must be 0"):
+            await call
+    assert (await client.v1.refunds.create_async({"payment_intent": paid.id, "amount": 1000})).amount == 1000
 
 
 async def test_a_zero_decimal_currency_is_charged_in_whole_units(client: stripe.StripeClient) -> None:

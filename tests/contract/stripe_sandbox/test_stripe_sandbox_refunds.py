@@ -78,7 +78,8 @@ async def test_balance_transactions_carry_amounts_and_fees(client: stripe.Stripe
 
 
 async def test_the_books_say_what_happened(client: stripe.StripeClient, sandbox: RunningSandbox) -> None:
-    before = (await sandbox.get("books"))["totals"].get("gbp", {"payments": 0, "gross": 0, "refunded": 0, "fees": 0})
+    nothing = dict.fromkeys(("payments", "gross", "refunded", "disputed", "fees", "dispute_fees"), 0)
+    before = (await sandbox.get("books"))["totals"].get("gbp", nothing)
     intent = await a_payment(client, 2000, currency="gbp", capture_method="automatic", metadata={"purchase": "books"})
     await client.v1.refunds.create_async({"payment_intent": intent.id, "amount": 500})
     books = await sandbox.get("books")
@@ -87,7 +88,69 @@ async def test_the_books_say_what_happened(client: stripe.StripeClient, sandbox:
     assert entry["metadata"] == {"purchase": "books"}
     after = books["totals"]["gbp"]
     assert {name: after[name] - before[name] for name in before if name != "net"} == {
-        "payments": 1, "gross": 2000, "refunded": 500, "fees": 88,
+        "payments": 1, "gross": 2000, "refunded": 500, "disputed": 0, "fees": 88, "dispute_fees": 0,
     }  # fmt: skip
     assert intent.id in (await sandbox.http.get("/")).text
     assert "20.00 gbp" in (await sandbox.http.get(f"/receipts/{intent.latest_charge}")).text
+
+
+async def test_a_refund_can_fail_after_it_succeeded(
+    client: stripe.StripeClient, sandbox: RunningSandbox, receiver: Receiver
+) -> None:
+    intent = await a_payment(client, payment_method="pm_card_refundFail", currency="aud", capture_method="automatic")
+    before = (await sandbox.get("books"))["totals"]["aud"]
+    refund = await client.v1.refunds.create_async({"payment_intent": intent.id, "amount": 400})
+    assert refund.status == "succeeded"
+    await receiver.until_about(refund.id, "refund.failed", "refund.updated", "charge.refund.updated")
+    after = await client.v1.refunds.retrieve_async(refund.id, {"expand": ["failure_balance_transaction", "charge"]})
+    assert (after.status, after.failure_reason) == ("failed", "expired_or_canceled_card")
+    assert isinstance(after.failure_balance_transaction, stripe.BalanceTransaction)
+    assert (after.failure_balance_transaction.net, after.failure_balance_transaction.type) == (400, "refund_failure")
+    assert isinstance(after.charge, stripe.Charge)
+    assert (after.charge.amount_refunded, after.charge.refunded) == (0, False)
+    assert (await sandbox.get("books"))["totals"]["aud"] == before
+
+
+async def test_a_refund_can_be_pending_before_it_succeeds(client: stripe.StripeClient, receiver: Receiver) -> None:
+    intent = await a_payment(client, payment_method="pm_card_pendingRefund")
+    refund = await client.v1.refunds.create_async({"payment_intent": intent.id})
+    assert refund.status == "pending"
+    await receiver.until_about(refund.id, "refund.updated")
+    assert (await client.v1.refunds.retrieve_async(refund.id)).status == "succeeded"
+
+
+async def test_any_refund_can_be_made_to_fail_once_and_then_be_tried_again(
+    client: stripe.StripeClient, sandbox: RunningSandbox
+) -> None:
+    intent = await a_payment(client)
+    refund = await client.v1.refunds.create_async({"payment_intent": intent.id})
+    failed = await sandbox.post(f"refunds/{refund.id}/fail", {"failure_reason": "declined"})
+    assert (failed["status"], failed["failure_reason"]) == ("failed", "declined")
+    assert (await sandbox.http.post(f"/sandbox/refunds/{refund.id}/fail", json={})).status_code == 409
+    assert (await client.v1.refunds.create_async({"payment_intent": intent.id})).amount == 1000
+
+
+async def test_no_card_refund_can_be_canceled_by_call(client: stripe.StripeClient) -> None:
+    intent = await a_payment(client)
+    refund = await client.v1.refunds.create_async({"payment_intent": intent.id})
+    with pytest.raises(stripe.InvalidRequestError, match="requires_action"):
+        await client.v1.refunds.cancel_async(refund.id)
+
+
+async def test_the_books_and_the_balance_agree_whatever_happened(
+    client: stripe.StripeClient, sandbox: RunningSandbox
+) -> None:
+    charges = [
+        str((await a_payment(client, currency="nzd", capture_method="automatic")).latest_charge) for _ in range(4)
+    ]
+    await client.v1.refunds.create_async({"charge": charges[0], "amount": 250})
+    failing = await client.v1.refunds.create_async({"charge": charges[1]})
+    await sandbox.post(f"refunds/{failing.id}/fail", {})
+    for charge, outcome in zip(charges[2:], ("won", "lost"), strict=True):
+        dispute = await sandbox.post(f"charges/{charge}/dispute", {"amount": 700})
+        await sandbox.post(f"disputes/{dispute['id']}/close", {"outcome": outcome})
+    entries = client.v1.balance_transactions.list_async({"currency": "nzd", "limit": 100})
+    net = sum([each.net async for each in (await entries).auto_paging_iter()])
+    total = (await sandbox.get("books"))["totals"]["nzd"]
+    assert total["net"] == net == 4000 - 4 * 59 - 250 - 2 * 1500 - 700
+    assert total["gross"] - total["refunded"] - total["disputed"] == 4000 - 250 - 700

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 import stripe
 
-from tests.support.stripe_sandbox import SECRET, Receiver, receiving, running_sandbox, stripe_client, until
+from tests.support.stripe_checks import Audit
+from tests.support.stripe_sandbox import (
+    SECRET,
+    Receiver,
+    RunningSandbox,
+    receiving,
+    running_sandbox,
+    stripe_client,
+    until,
+)
 
 PAID: Any = {"amount": 1000, "currency": "usd", "payment_method": "pm_card_visa", "confirm": True,
              "return_url": "https://a.example"}  # fmt: skip
@@ -88,6 +97,83 @@ async def test_time_moves_with_the_offset_file(tmp_path: Path, monkeypatch: pyte
             await until(lambda: is_available(client, paid))
             await move(offset, str(40 * 86_400))
             await until(lambda: has_forgotten(client, "customer.created"))
+
+
+async def test_a_dispute_that_nobody_answers_is_lost_even_if_the_process_died_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offset, data = tmp_path / "offset", tmp_path / "sandbox.db"
+    monkeypatch.setenv("SCRIP_CLOCK_OFFSET_FILE", str(offset))
+    async with running_sandbox(data=data) as sandbox, stripe_client(sandbox.url) as client:
+        paid = await client.v1.payment_intents.create_async(PAID)
+        disputes = [
+            (await sandbox.post(f"charges/{paid.latest_charge}/dispute", {"amount": 500, "inquiry": inquiry}))["id"]
+            for inquiry in (False, True)
+        ]
+        await sandbox.kill()
+    await move(offset, str(9 * 86_400 + 60))
+    async with running_sandbox(data=data) as sandbox, stripe_client(sandbox.url) as client:
+
+        async def ended() -> bool:
+            found = [await client.v1.disputes.retrieve_async(name) for name in disputes]
+            return [each.status for each in found] == ["lost", "warning_closed"]
+
+        await until(ended)
+        assert (await client.v1.disputes.retrieve_async(disputes[0])).evidence_details.past_due
+        assert (await sandbox.get("books"))["totals"]["usd"]["disputed"] == 500
+        assert await Audit(sandbox.url).problems() == []
+
+
+async def test_an_inquiry_that_becomes_a_dispute_has_a_deadline_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offset = tmp_path / "offset"
+    monkeypatch.setenv("SCRIP_CLOCK_OFFSET_FILE", str(offset))
+    async with running_sandbox() as sandbox, stripe_client(sandbox.url) as client:
+        paid = await client.v1.payment_intents.create_async(PAID)
+        dispute = (await sandbox.post(f"charges/{paid.latest_charge}/dispute", {"inquiry": True}))["id"]
+        await move(offset, str(8 * 86_400))
+        await until(lambda: has_come(sandbox, paid.created + 8 * 86_400))
+        await sandbox.post(f"disputes/{dispute}/escalate", {})
+        await move(offset, str(10 * 86_400))
+        await until(lambda: has_come(sandbox, paid.created + 10 * 86_400))
+        await asyncio.sleep(0.3)
+        assert (await client.v1.disputes.retrieve_async(dispute)).status == "needs_response"
+        await move(offset, str(18 * 86_400))
+
+        async def lost() -> bool:
+            return (await client.v1.disputes.retrieve_async(dispute)).status == "lost"
+
+        await until(lost)
+
+
+async def has_come(sandbox: RunningSandbox, instant: int) -> bool:
+    now: int = (await sandbox.get("health"))["now"]
+    return now >= instant
+
+
+async def test_a_webhook_can_be_days_late_by_the_clock_and_outlive_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offset, data = tmp_path / "offset", tmp_path / "sandbox.db"
+    monkeypatch.setenv("SCRIP_CLOCK_OFFSET_FILE", str(offset))
+    async with receiving() as receiver:
+        flags: dict[str, object] = {"data": data, "webhook_url": receiver.url, "webhook_secret": SECRET}
+        async with running_sandbox(**flags) as sandbox, stripe_client(sandbox.url) as client:
+            await sandbox.put("webhooks", {"delay_s": 5 * 86_400})
+            late = (await client.v1.customers.create_async({})).id
+            await sandbox.put("webhooks", {})
+            prompt = (await client.v1.customers.create_async({})).id
+            await receiver.until_about(prompt, "customer.created")
+            await sandbox.kill()
+        async with running_sandbox(**flags):
+            await move(offset, str(4 * 86_400))
+            await asyncio.sleep(0.5)
+            assert receiver.about(late) == []
+            await move(offset, str(5 * 86_400 + 60))
+            await receiver.until_about(late, "customer.created")
+            signed_at = int(receiver.about(late)[0].signature.split(",")[0].removeprefix("t="))
+            assert signed_at - receiver.about(late)[0].event["created"] >= 5 * 86_400
 
 
 async def move(offset: Path, seconds: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 import stripe
 
 from tests.support import stripe_checks
-from tests.support.stripe_sandbox import SECRET, Receiver, RunningSandbox, until
+from tests.support.stripe_sandbox import SECRET, Received, Receiver, RunningSandbox, until
 
 
 async def a_payment(client: stripe.StripeClient, **more: Any) -> stripe.PaymentIntent:
@@ -200,6 +200,68 @@ async def test_a_signature_can_be_of_the_future(
     await sandbox.post(f"events/{event}/resend_with", {"timestamp_offset_s": 3600})
     signed_at = int(receiver.about(customer.id)[1].signature.split(",")[0].removeprefix("t="))
     assert signed_at > time.time() + 3000
+
+
+def is_signed_by(webhook: Received, secret: str) -> bool:
+    try:
+        stripe.WebhookSignature.verify_header(webhook.body.decode(), webhook.signature, secret, 300)
+    except stripe.SignatureVerificationError:
+        return False
+    return True
+
+
+async def test_a_first_attempt_can_be_signed_wrongly_and_the_next_rightly(
+    client: stripe.StripeClient, sandbox: RunningSandbox, receiver: Receiver
+) -> None:
+    await sandbox.put("webhooks", {"wrong_signature": 1})
+    receiver.answers[:] = [400]
+    customer = (await client.v1.customers.create_async({})).id
+    await receiver.until(lambda: len(receiver.about(customer)) == 2)
+    assert [is_signed_by(webhook, SECRET) for webhook in receiver.about(customer)] == [False, True]
+
+
+async def test_secrets_can_be_rotated(client: stripe.StripeClient, sandbox: RunningSandbox, receiver: Receiver) -> None:
+    signers = []
+    for secrets in (["whsec_new", SECRET], ["whsec_old"], []):
+        await sandbox.put("webhooks", {"secrets": secrets})
+        customer = (await client.v1.customers.create_async({})).id
+        await receiver.until_about(customer, "customer.created")
+        [webhook] = receiver.about(customer)
+        signers.append([each for each in (SECRET, "whsec_new", "whsec_old") if is_signed_by(webhook, each)])
+    assert signers == [[SECRET, "whsec_new"], ["whsec_old"], [SECRET]]
+
+
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {"duplicate": 1, "duplicated": 0.5},
+        {"wrong_signature": 0.5},
+        {"secrets": ["whsec_new"], "rotated": 0.5},
+        {"delay_ms": 300, "delayed": 0.5},
+    ],
+)
+async def test_a_fraction_of_webhooks_goes_wrong_and_the_seed_says_which(
+    client: stripe.StripeClient, sandbox: RunningSandbox, receiver: Receiver, switches: dict[str, Any]
+) -> None:
+    struck = []
+    for _ in range(2):
+        await sandbox.put("webhooks", {**switches, "seed": 5})
+        made = []
+        for _ in range(10):
+            began = time.monotonic()
+            customer = (await client.v1.customers.create_async({})).id
+            await receiver.until_about(customer, "customer.created")
+            made.append((customer, time.monotonic() - began >= 0.3))
+        event = await event_about(client, made[-1][0], "customer.created")
+        await until(lambda event=event: is_delivered(client, event.id))  # type: ignore[misc]
+        struck.append(
+            [
+                late or len(receiver.about(name)) > 1 or not is_signed_by(receiver.about(name)[0], SECRET)
+                for name, late in made
+            ]
+        )
+    assert 0 < sum(struck[0]) < 10
+    assert struck[0] == struck[1]
 
 
 async def test_events_can_tell_of_what_is_not_in_the_books(
