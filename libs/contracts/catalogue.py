@@ -1,6 +1,7 @@
 """The catalogue: one file that describes what a deployment sells and by which rules.
 
 Read at start by payments (packs, prices) and credits (welcome bonus, burn order, price book, limits, activities).
+Promo codes are the database's, which `scrip catalogue apply` brings to what the file says.
 """
 
 import json
@@ -9,11 +10,16 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from .credits import MICRO, Credits
+from .discounts import Loyalty, VolumeStep, check_steps
 from .events.payments_v1 import LotKind
-from .money import Currency, Money, chargeable
+from .http.limits_v1 import UncoveredUsage
+from .money import Currency, Money, chargeable, smallest_charge
 from .price_book import PriceBook, Section, Slug
+from .promo_codes import Days, PromoCode
 
 PositiveCredits = Annotated[Credits, Field(gt=0)]
+ProductName = Annotated[str, Field(min_length=1, max_length=200)]
+"""What people see of something that is sold, on receipts and at Stripe too."""
 LONGEST_HOLD_SECONDS = 366 * 24 * 60 * 60
 
 
@@ -35,19 +41,37 @@ class Pack(Section):
     """A one-time bundle of credits, with a price per currency."""
 
     id: Slug
-    name: str
+    name: ProductName
     credits: PositiveCredits
     bonus: Annotated[Credits, Field(ge=0)] = 0
     bonus_kind: LotKind = "purchased"
     prices: Annotated[list[Money], Field(min_length=1)]
+    expires_after_days: Days | None = None
+    """How many days after the payment its credits expire; never, if it is not said."""
+    bonus_expires_after_days: Days | None = None
+    """How many days after the payment the bonus expires; as the pack's credits do, if it is not said."""
 
     @model_validator(mode="after")
-    def _prices_can_be_charged(self) -> Self:
-        for price in self.prices:
-            if not chargeable(price.amount_minor, price.currency):
-                raise ValueError(f"pack {self.id}: Stripe cannot charge {price}")
-        if len({price.currency for price in self.prices}) != len(self.prices):
-            raise ValueError(f"pack {self.id}: one price per currency")
+    def _it_can_be_sold(self) -> Self:
+        _check_prices(f"pack {self.id}", self.prices)
+        if self.bonus_expires_after_days is not None and (self.bonus_kind == "purchased" or not self.bonus):
+            raise ValueError(f"pack {self.id}: only a bonus of another kind than purchased expires on its own")
+        return self
+
+
+class GiftCardProduct(Section):
+    """A gift card that can be bought for somebody, with a price per currency."""
+
+    id: Slug
+    name: ProductName
+    credits: PositiveCredits
+    prices: Annotated[list[Money], Field(min_length=1)]
+    expires_after_days: Days | None = None
+    """How many days after it is redeemed its credits expire; never, if it is not said."""
+
+    @model_validator(mode="after")
+    def _it_can_be_sold(self) -> Self:
+        _check_prices(f"gift card {self.id}", self.prices)
         return self
 
 
@@ -57,6 +81,12 @@ class CustomAmount(Section):
     per_credit: Annotated[list[Money], Field(min_length=1)]
     minimum: PositiveCredits
     maximum: PositiveCredits
+    volume: Annotated[list[VolumeStep], Field(max_length=50)] = Field(default_factory=list)
+    """Discounts for many credits, the smallest step first."""
+    bonus_kind: LotKind = "purchased"
+    """Of which kind bonus credits are that a step gives."""
+    expires_after_days: Days | None = None
+    """How many days after the payment the credits expire; never, if it is not said."""
 
     @model_validator(mode="after")
     def _prices_and_limits_make_sense(self) -> Self:
@@ -66,6 +96,7 @@ class CustomAmount(Section):
             raise ValueError("custom_amount: one price per currency")
         if self.minimum > self.maximum:
             raise ValueError("custom_amount: the minimum is above the maximum")
+        check_steps(self.volume, maximum=self.maximum)
         return self
 
 
@@ -108,6 +139,17 @@ class LowBalance(Section):
     """An account that has less is low, unless it has a threshold of its own."""
 
 
+class Enforcement(Section):
+    """When services are to hold before they work, and what comes of usage that no credits cover."""
+
+    holds_below: Annotated[Credits, Field(ge=0)] | None = None
+    """Services are told to hold first while an account can spend less than this."""
+    holds_minutes_ahead: Annotated[int, Field(ge=1, le=24 * 60)] | None = None
+    """The same while it can spend less than it would in so many minutes, as fast as in its last hour."""
+    uncovered_usage: UncoveredUsage = "reject"
+    """It is rejected and kept, beyond the overdraft; with `block_holds` nothing is held either until it is covered."""
+
+
 class Activity(Section):
     """Something that earns credits."""
 
@@ -137,14 +179,28 @@ class ChargeRefundPolicy(Section):
     """After how many days such a `refunded` lot expires; never, if it is not said."""
 
 
+class PaymentRefundPolicy(Section):
+    """What becomes of credits when the money that paid for them goes back."""
+
+    credits: Literal["take_back", "keep"] = "take_back"
+    """Whether they go back with the money; as it was when they were bought."""
+    spent: Literal["debt", "block", "rest"] = "debt"
+    """Of those spent already: they become a debt; nothing is refunded; or no more money than pays for the rest."""
+
+
 class Policies(Section):
     """What a deployment allows."""
 
     customer_refunds: bool = False
     """Whether a customer may refund his own purchases; staff always may."""
+    customer_refund_days: Days | None = None
+    """How many days after the payment a customer may; at any time, if it is not said."""
     transfers: TransferPolicy | None = None
     """Whether customers may give credits to other accounts; absent, they may not."""
     charge_refund: ChargeRefundPolicy = ChargeRefundPolicy()
+    payment_refund: PaymentRefundPolicy = PaymentRefundPolicy()
+    early_fraud_warning: Literal["tell", "refund"] = "tell"
+    """What comes of an issuer's suspicion: it is told, or what is left of the payment is refunded before a dispute."""
     capture_above_hold: bool = False
     """Whether a capture may burn more than its hold reserves, of what is available."""
     hold_seconds: Annotated[int, Field(gt=0)] = 15 * 60
@@ -173,10 +229,14 @@ class Catalogue(Section):
     welcome_bonus: WelcomeBonus | None = None
     packs: list[Pack] = Field(default_factory=list)
     custom_amount: CustomAmount | None = None
+    loyalty: Loyalty | None = None
+    promo_codes: list[PromoCode] = Field(default_factory=list)
+    gift_cards: list[GiftCardProduct] = Field(default_factory=list)
     price_book: PriceBook
     policies: Policies = Policies()
     limits: Limits = Limits()
     low_balance: LowBalance = LowBalance()
+    enforcement: Enforcement = Enforcement()
     activities: dict[Slug, Activity] = Field(default_factory=dict)
 
     @classmethod
@@ -185,12 +245,27 @@ class Catalogue(Section):
 
         Raises ValueError (pydantic's), which names each place.
         """
-        return cls.model_validate_json(json.dumps(document))
+        return cls.model_validate_json(json.dumps(document, default=str))  # YAML has read times already
 
     @model_validator(mode="after")
     def _packs_are_told_apart(self) -> Self:
         if len({pack.id for pack in self.packs}) != len(self.packs):
             raise ValueError("two packs have the same id")
+        return self
+
+    @model_validator(mode="after")
+    def _promo_codes_are_told_apart_and_for_what_is_sold(self) -> Self:
+        if len({promo.code for promo in self.promo_codes}) != len(self.promo_codes):
+            raise ValueError("two promo codes are the same, but for upper and lower case")
+        for promo in self.promo_codes:
+            if unknown := set(promo.packs or []) - {pack.id for pack in self.packs}:
+                raise ValueError(f"promo code {promo.code}: there is no pack {min(unknown)}")
+        return self
+
+    @model_validator(mode="after")
+    def _gift_cards_are_told_apart(self) -> Self:
+        if len({card.id for card in self.gift_cards}) != len(self.gift_cards):
+            raise ValueError("two gift cards have the same id")
         return self
 
     def pack(self, id: str) -> Pack | None:
@@ -201,3 +276,13 @@ class Catalogue(Section):
 def price_in(prices: list[Money], currency: Currency) -> Money | None:
     """Find the price in a currency."""
     return next((price for price in prices if price.currency == currency), None)
+
+
+def _check_prices(what: str, prices: list[Money]) -> None:
+    """See that Stripe can charge each, and that there is one per currency. Raises ValueError."""
+    for price in prices:
+        least = Money(amount_minor=smallest_charge(price.currency), currency=price.currency)
+        if not chargeable(price.amount_minor, price.currency) or price.amount_minor < least.amount_minor:
+            raise ValueError(f"{what}: Stripe cannot charge {price}; the least is {least}")
+    if len({price.currency for price in prices}) != len(prices):
+        raise ValueError(f"{what}: one price per currency")

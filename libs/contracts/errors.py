@@ -36,7 +36,14 @@ PAYMENT_FAILED = ErrorCode(
     "Payment failed",
     "The payment was declined, or Stripe refused it. No money moved and nothing was credited.",
 )
-INVALID_PROMO_CODE = ErrorCode("PAY003", 422, "Invalid promo code", "Reserved for promo codes, which are not sold yet.")
+INVALID_PROMO_CODE = ErrorCode(
+    "PAY003",
+    422,
+    "Invalid promo code",
+    "No promo code, voucher or gift card with this code can be used here, and why is not told. Nothing was redeemed. "
+    "Only of a promo code that the account may use otherwise `reason` says why it is not for this order: `product`, "
+    "`currency` or `minimum_purchase`.",
+)
 SUBSCRIPTION_ALREADY_ACTIVE = ErrorCode(
     "PAY004", 409, "Subscription already active", "Reserved for subscriptions, which are not sold yet."
 )
@@ -211,6 +218,24 @@ PRICE_BOOK_IN_USE = ErrorCode(
     409,
     "Price book is in use",
     "This version was activated, from that time or another, and stays what it is; give the new one another name.",
+)
+HOLDS_BLOCKED = ErrorCode(
+    "PAY045",
+    402,
+    "Holds are blocked",
+    "The account used what its credits did not cover, and by its policy holds nothing until it has as many.",
+)
+CREDITS_SPENT = ErrorCode(
+    "PAY046",
+    409,
+    "Credits are spent",
+    "What would go back with the money is spent, in part at least, and the catalogue lets nobody refund what is spent.",
+)
+TOO_MANY_CARDS = ErrorCode(
+    "PAY047",
+    422,
+    "Too many saved cards",
+    "The account has as many cards saved, or about to be saved, as it may have; remove one first.",
 )
 
 CODES: dict[str, ErrorCode] = {value.code: value for value in list(globals().values()) if isinstance(value, ErrorCode)}

@@ -26,6 +26,12 @@ PREFIXES = {
     "transfer": "trf",
     "event": "evt",
     "message": "msg",
+    "voucher": "vch",
+    "voucher_batch": "vbt",
+    "gift_card": "gft",
+    "finding": "fnd",
+    "card_setup": "cst",
+    "payment_method": "pmt",
 }
 
 _DIGITS = re.compile("[0-9a-fA-F]{32}")
@@ -97,3 +103,9 @@ ChargeId = _kind("charge")
 TransferId = _kind("transfer")
 EventId = _kind("event")
 MessageId = _kind("message")
+VoucherId = _kind("voucher")
+VoucherBatchId = _kind("voucher_batch")
+GiftCardId = _kind("gift_card")
+FindingId = _kind("finding")
+CardSetupId = _kind("card_setup")
+PaymentMethodId = _kind("payment_method")

@@ -21,6 +21,16 @@ WHOLE_UNITS_ONLY = frozenset({"isk", "ugx"})
 LARGEST_AMOUNT = 99_999_999
 """Stripe's largest charge: eight digits in minor units."""
 
+# fmt: off
+SMALLEST_CHARGE = {
+    "usd": 50, "aed": 200, "aud": 50, "bgn": 100, "brl": 50, "cad": 50, "chf": 50, "czk": 1500, "dkk": 250, "eur": 50,
+    "gbp": 30, "hkd": 400, "huf": 17500, "inr": 50, "jpy": 50, "mxn": 1000, "myr": 200, "nok": 300, "nzd": 50,
+    "pln": 200, "ron": 200, "sek": 300, "sgd": 50, "thb": 1000,
+}
+# fmt: on
+"""Stripe's smallest charges, where it publishes one ("Minimum charge amounts"); of other currencies it decides itself.
+"""
+
 Currency = Annotated[str, Field(pattern=r"^[a-z]{3}$", examples=["usd"])]
 
 
@@ -39,6 +49,11 @@ def smallest_step(currency: str) -> int:
 def chargeable(amount_minor: int, currency: str) -> bool:
     """Tell whether Stripe can charge exactly this amount: its granularity and its eight digits."""
     return 0 < amount_minor <= LARGEST_AMOUNT and amount_minor % smallest_step(currency) == 0
+
+
+def smallest_charge(currency: str) -> int:
+    """Tell the least that Stripe charges, as far as it says so; else the least that there is."""
+    return SMALLEST_CHARGE.get(currency, smallest_step(currency))
 
 
 class Money(BaseModel):

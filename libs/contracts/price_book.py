@@ -30,7 +30,7 @@ MOST_RULES = 50
 class Section(BaseModel):
     """A part of the file; a word we do not know is an error, not a silence."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class TextProperty(Section):

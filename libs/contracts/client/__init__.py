@@ -13,6 +13,7 @@ Install it as `scrip-contracts[client]`. Usage is sent in the background, at lea
 its source and id. What is spent is asked for until there is an answer, and done once by its idempotency key.
 """
 
+from ..events.usage_v1 import UsageCost
 from .credits import CreditsClient
 from .errors import (
     InvalidUsageError,
@@ -62,5 +63,6 @@ __all__ = [
     "SpoolInUseError",
     "UsageClient",
     "UsageClientError",
+    "UsageCost",
     "UsageNotAcceptedError",
 ]

@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import httpx2
 from pydantic import BaseModel
 
 from ..http.base import IDEMPOTENCY_KEY_HEADER
+from .answers import address_of, problem_of, retry_after
 from .pauses import pauses
 from .refusals import CreditsUnavailableError, RefusedError, refused
 
@@ -22,9 +23,7 @@ class Gateway:
     """Connections to a gateway, with an API key."""
 
     def __init__(self, base_url: str, api_key: str, *, patience_seconds: float) -> None:
-        if not base_url.startswith(("http://", "https://")):
-            raise ValueError(f"{base_url!r} is not the address of a gateway: those begin with http:// or https://")
-        self._base_url = base_url.rstrip("/")
+        self._base_url = address_of(base_url)
         self._patience = patience_seconds
         self._http = httpx2.AsyncClient(
             headers={"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"}, timeout=_SECONDS
@@ -62,9 +61,9 @@ class Gateway:
             raise _NotNow(f"it does not answer: {error!r}") from error
         if got.is_success:
             return answer.model_validate_json(got.content)
-        problem = _problem(got)
+        problem = problem_of(got)
         if got.status_code >= 500 or got.status_code in _FOR_NOW:
-            raise _NotNow(f"{got.status_code} {problem.get('detail', '')}", retry_after=_retry_after(got))
+            raise _NotNow(f"{got.status_code} {problem.get('detail', '')}", retry_after=retry_after(got))
         if "code" not in problem:
             raise RefusedError(
                 str(got.status_code), f"is {self._base_url} the address of Scrip's gateway? ({got.reason_phrase})", {}
@@ -76,16 +75,3 @@ class _NotNow(Exception):  # noqa: N818 - why to ask again
     def __init__(self, why: str, *, retry_after: float | None = None) -> None:
         super().__init__(why)
         self.retry_after = retry_after
-
-
-def _problem(answer: httpx2.Response) -> dict[str, Any]:
-    try:
-        document = answer.json()
-    except ValueError:
-        return {}
-    return document if isinstance(document, dict) else {}
-
-
-def _retry_after(answer: httpx2.Response) -> float | None:
-    seconds = answer.headers.get("Retry-After", "")
-    return float(seconds) if seconds.isascii() and seconds.isdigit() else None

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import httpx2
 
+from .answers import address_of, problem_of, retry_after
 from .errors import NotAcceptedError, Refusal, SetUpError
 from .reports import Report
 
@@ -18,9 +19,7 @@ class HttpTransport:
     """A connection to the gateway, with an API key that has the scope `usage:write`."""
 
     def __init__(self, base_url: str, api_key: str) -> None:
-        if not base_url.startswith(("http://", "https://")):
-            raise ValueError(f"{base_url!r} is not the address of a gateway: those begin with http:// or https://")
-        self._base_url = base_url.rstrip("/")
+        self._base_url = address_of(base_url)
         self._http = httpx2.AsyncClient(
             headers={"Authorization": f"Bearer {api_key}", "Content-Type": _BATCH}, timeout=_SECONDS
         )
@@ -59,7 +58,7 @@ class HttpTransport:
         status, detail = answer.status_code, _detail(answer)
         if status >= 500 or status in _FOR_NOW:
             return NotAcceptedError(
-                f"{self._base_url} cannot take usage now ({status}: {detail})", retry_after=_retry_after(answer)
+                f"{self._base_url} cannot take usage now ({status}: {detail})", retry_after=retry_after(answer)
             )
         if status in (401, 403):
             return SetUpError(
@@ -73,7 +72,7 @@ class HttpTransport:
 
 def _named_culprits(answer: httpx2.Response) -> Mapping[int, str]:
     """Read which events of the batch the problem names, by their index, and why."""
-    errors = _problem(answer).get("errors")
+    errors = problem_of(answer).get("errors")
     if not isinstance(errors, list):
         return {}
     named = [error for error in errors if isinstance(error, dict) and isinstance(error.get("index"), int)]
@@ -81,18 +80,5 @@ def _named_culprits(answer: httpx2.Response) -> Mapping[int, str]:
 
 
 def _detail(answer: httpx2.Response) -> str:
-    problem = _problem(answer)
+    problem = problem_of(answer)
     return f"{problem.get('code', '')} {problem['detail']}".strip() if "detail" in problem else answer.reason_phrase
-
-
-def _problem(answer: httpx2.Response) -> Mapping[str, object]:
-    try:
-        document = answer.json()
-    except ValueError:
-        return {}
-    return document if isinstance(document, dict) else {}
-
-
-def _retry_after(answer: httpx2.Response) -> float | None:
-    seconds = answer.headers.get("Retry-After", "")
-    return float(seconds) if seconds.isascii() and seconds.isdigit() else None

@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from ..envelope import LARGEST_EVENT_BYTES, CloudEvent
-from ..events.usage_v1 import PropertyValue, UsageData
+from ..events.usage_v1 import PropertyValue, UsageCost, UsageData
 from ..ids import new_id, read, show
 from .errors import InvalidUsageError
 
@@ -53,13 +53,14 @@ def write_report(
     id: str | None,
     time: datetime | None,
     actor: str | None = None,
+    cost: UsageCost | None = None,
 ) -> Report:
     """Write a report; the id is drawn and the time is now unless they are given. Raises InvalidUsageError."""
     if isinstance(quantity, float):
         raise InvalidUsageError(f'quantity: {quantity!r} is not exact; give an int, a Decimal or a string, as "4.2"')
     try:
         key = show("account", read("account", account) if isinstance(account, str) else account)
-        data = UsageData(quantity=Decimal(quantity), properties=dict(properties))
+        data = UsageData(quantity=Decimal(quantity), properties=dict(properties), cost=cost)
         event = CloudEvent(
             id=id or str(new_id()),
             source=source,
@@ -67,7 +68,7 @@ def write_report(
             subject=key,
             time=time or datetime.now(UTC),
             actor=actor,
-            data=data.model_dump(mode="json"),
+            data=data.model_dump(mode="json", exclude_none=True),
         )
     except (ValidationError, ValueError, ArithmeticError) as error:
         raise InvalidUsageError(_reason(error)) from error

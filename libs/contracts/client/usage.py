@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
-from ..events.usage_v1 import PropertyValue
+from ..events.usage_v1 import PropertyValue, UsageCost
 from ..ids import new_id
 from ..topics import USAGE_EVENTS
 from .buffers import Buffer
@@ -132,18 +132,20 @@ class UsageClient:
         id: str | None = None,
         time: datetime | None = None,
         actor: str | None = None,
+        cost: UsageCost | None = None,
     ) -> str:
         """Report that an account used a quantity of what the meter measures; returns the event's id.
 
         The event is sent soon, not yet when this returns; in a spool it is on disk by then. `id` is a new UUIDv7 unless
         given: who may report the same usage twice derives it from his own. `actor` is who used it, such as
         `user:usr_...`, whose own limits hold too; over HTTP the API key, which alone with the scope `admin` may name
-        another. Raises InvalidUsageError. In memory, waits while the buffer is full, and raises SetUpError while no
-        event can be accepted. A spool takes events then too and raises SpoolFullError, or SpoolError if the disk fails.
+        another. `cost` is what serving it cost whoever operates Scrip. Raises InvalidUsageError. In memory, waits while
+        the buffer is full, and raises SetUpError while no event can be accepted. A spool takes events then too and
+        raises SpoolFullError, or SpoolError if the disk fails.
         """
         id = id or str(new_id())
         report = write_report(
-            account, meter, quantity, properties or {}, source=self._source, id=id, time=time, actor=actor
+            account, meter, quantity, properties or {}, source=self._source, id=id, time=time, actor=actor, cost=cost
         )
         async with self._changed:
             await self._changed.wait_for(lambda: self._buffer.has_room() or self._hopeless())

@@ -37,6 +37,15 @@ class Event(BaseModel):
             data=self.model_dump(mode="json"),
         )
 
+    def write(self, *, at: datetime, id: UUID | None = None, traceparent: str | None = None) -> bytes:
+        """Write the event as it travels: what its envelope encodes to, at half the cost."""
+        named = ids.show("event", id or ids.new_id())
+        empty = CloudEvent(
+            id=named, source=self.source, type=self.type, subject=self.key(), time=at, traceparent=traceparent
+        )
+        head = empty.model_dump_json(exclude_none=True, exclude={"data"})
+        return f'{head[:-1]},"data":{self.model_dump_json()}}}'.encode()
+
     @classmethod
     def of(cls, envelope: CloudEvent) -> Self:
         """Read the event out of its envelope. Raises ValueError if the data does not fit."""

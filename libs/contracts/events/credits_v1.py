@@ -1,5 +1,6 @@
 """What credits tells of balances."""
 
+from datetime import date
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AwareDatetime, Field
@@ -9,6 +10,9 @@ from ..ids import AccountId, HoldId, LotId
 from ..topics import CREDITS_EVENTS, Topic
 from .base import Event
 from .payments_v1 import LotKind
+
+Enforcement = Literal["events", "holds"]
+"""How services should use an account's credits: report usage as it comes, or hold before they work."""
 
 
 class CreditsEvent(Event):
@@ -108,6 +112,41 @@ class LowBalance(CreditsEvent):
     """Below this the account is low."""
 
 
+class EnforcementChanged(CreditsEvent):
+    """An account came near nothing: hold before you work for it; or is far from it again: report usage as it comes."""
+
+    type: ClassVar[str] = "scrip.enforcement.changed.v1"
+
+    enforcement: Enforcement
+    """`holds` near nothing, `events` far from it."""
+    available: Credits
+    """What is available after the change, less an overdraft."""
+    near: Credits
+    """Below this it is near nothing; it is far again with twice that."""
+    possible_overdraft: Credits
+    """The largest overdraft it may come to, whatever is used."""
+
+
+class HoldsBlocked(CreditsEvent):
+    """Usage was not covered, and by the account's policy nothing is held for it until there are as many credits."""
+
+    type: ClassVar[str] = "scrip.holds.blocked.v1"
+
+    uncovered: Credits
+    """What the refused usage would have cost."""
+    available: Credits
+    """What there was, less an overdraft."""
+
+
+class HoldsUnblocked(CreditsEvent):
+    """The account has what the uncovered usage would have cost, and may place holds again."""
+
+    type: ClassVar[str] = "scrip.holds.unblocked.v1"
+
+    available: Credits
+    """What there is."""
+
+
 class LotExpiring(CreditsEvent):
     """Credits will soon expire; told once for each lot, some days before."""
 
@@ -181,6 +220,19 @@ class RunawayResumed(CreditsEvent):
     """The user or API key that may go on; absent if it is the whole account."""
     by: str | None = None
     """Who ended it, such as `staff:ada`; absent if its time was over."""
+
+
+class UnusualActivity(CreditsEvent):
+    """An account burns far more today than it ever did lately; told once a day, when it is noticed."""
+
+    type: ClassVar[str] = "scrip.usage.unusual.v1"
+
+    day: date
+    """The day, in UTC."""
+    burnt: Credits
+    """What it burnt on it so far."""
+    usual: Credits
+    """What it burnt on its busiest days before: more than twice as much is unusual."""
 
 
 class AccountStateEvent(CreditsEvent):

@@ -5,7 +5,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StringConstraints
 
+from ..money import Currency
+
 LARGEST_QUANTITY = 10**12
+LARGEST_COST_MICROS = 10**15
 MOST_PROPERTIES = 50
 
 PropertyName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
@@ -13,6 +16,16 @@ PropertyText = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x0
 PropertyValue = StrictBool | StrictInt | PropertyText
 Properties = Annotated[dict[PropertyName, PropertyValue], Field(max_length=MOST_PROPERTIES)]
 Quantity = Annotated[Decimal, Field(ge=0, le=LARGEST_QUANTITY, decimal_places=6)]
+
+
+class UsageCost(BaseModel):
+    """What serving a usage cost the operator: no customer is shown it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    amount_micros: Annotated[StrictInt, Field(ge=0, le=LARGEST_COST_MICROS)]
+    """In millionths of the currency's unit: 300 are 0.0003 USD."""
+    currency: Currency
 
 
 class UsageData(BaseModel):
@@ -28,3 +41,5 @@ class UsageData(BaseModel):
     """How much, in the meter's unit."""
     properties: Properties = Field(default_factory=dict)
     """What the price depends on, such as `resolution`."""
+    cost: UsageCost | None = None
+    """What serving it cost the operator; nothing is priced by it."""

@@ -1,10 +1,11 @@
 """What the credits service takes and answers."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from ..credits import Credits
+from ..events.credits_v1 import Enforcement
 from ..events.payments_v1 import LotKind
 from ..ids import AccountId, LotId, TransactionId
 from ..money import Money
@@ -56,6 +57,10 @@ class Balance(Answer):
     """Sums over the account's whole life."""
     sequence: int
     """Rises with every change."""
+    enforcement: Enforcement = "events"
+    """Near nothing `holds`: work done for it should be held for first. Else `events`: report usage as it comes."""
+    possible_overdraft: Annotated[Credits, Field(json_schema_extra={"default": "0"})] = 0
+    """The largest overdraft it may come to, whatever is used, until its limit or state is changed."""
     low: bool = False
     """Whether less is available than the account's threshold."""
     state: AccountState = "open"

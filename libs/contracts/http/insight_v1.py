@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 from ..credits import Credits
 from ..events.usage_v1 import Properties
 from ..ids import AccountId
+from ..money import Currency
 from .base import Answer, Request
 from .spending_v1 import MeterName
 
@@ -105,3 +106,57 @@ class HoldSuggestion(Answer):
     """How many those were."""
     short_permille: int | None
     """How many in a thousand it would not have covered, each tried against what was known before it."""
+
+
+class MeterCost(Answer):
+    """What usage of a meter cost the operator, as its events said."""
+
+    meter: str
+    cost_micros: int
+
+
+class CurrencyMargin(Answer):
+    """What an account earned its operator in one currency, in millionths of its unit."""
+
+    currency: Currency
+    revenue_micros: int
+    """What was paid for the credits that were burnt, less for those that a refund took back. Gifts earn nothing."""
+    cost_micros: int
+    """What its usage cost, where that was said."""
+    margin_micros: int
+    """Revenue less cost."""
+    breakage_micros: int
+    """What was paid for credits that expired; it is in neither revenue nor margin."""
+    transferred_micros: int
+    """What was paid for credits that went to other accounts, where they earn nothing any more."""
+    cost_by_meter: list[MeterCost]
+    """The costliest first."""
+
+
+class Margin(Answer):
+    """What an account earned its operator, and what it cost, both on the ledger's days; for the operator alone."""
+
+    account: AccountId
+    data: list[CurrencyMargin]
+    """By currency, of what was paid with and what usage cost."""
+    as_of: AwareDatetime | None
+    """Until when the ledger is summed, some seconds ago; null if nothing is."""
+
+
+class UnusualDay(Answer):
+    """A day on which an account burnt far more than it ever did lately."""
+
+    day: date
+    """In UTC."""
+    burnt: Credits
+    """By the time it was noticed."""
+    usual: Credits
+    """What it burnt on its busiest days before: more than twice as much is unusual."""
+    noticed_at: AwareDatetime
+
+
+class UnusualDays(Answer):
+    """An account's unusual days."""
+
+    data: list[UnusualDay]
+    """The newest first, at most a hundred."""

@@ -9,7 +9,7 @@ from ..credits import Credits, RequestedCredits
 from ..events.usage_v1 import Properties, Quantity
 from ..ids import AccountId
 from .base import Request
-from .spending_v1 import Description, HoldChanged, HoldSeconds, Metadata, MeterName, Reference
+from .spending_v1 import HoldChanged, HoldSeconds, MeterName, Purpose
 
 
 class Metering(Request):
@@ -22,19 +22,16 @@ class Metering(Request):
     """How many credits to reserve ahead: what the work may cost until the next heartbeat."""
     heartbeat_seconds: Annotated[HoldSeconds, Field(le=3600)] = 30
     """Without a heartbeat for so long it ends: what was metered is settled, the rest is freed."""
-    reference: Reference | None = None
-    description: Description | None = None
-    metadata: Metadata = Field(default_factory=dict)
 
 
-class NewLease(Metering):
+class NewLease(Purpose, Metering):
     """Begin work that is metered as it goes on."""
 
     account: AccountId | None = None
     """Whose credits; the caller's own if it is not said."""
 
 
-class LeaseOrder(Metering):
+class LeaseOrder(Purpose, Metering):
     """Begin work that is metered as it goes on, of an account's credits."""
 
     account: AccountId

@@ -10,6 +10,7 @@ from ..ids import AccountId
 from .base import Answer, Request
 
 AccountState = Literal["open", "stopped", "frozen", "closed"]
+UncoveredUsage = Literal["reject", "block_holds"]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
 
 
@@ -25,6 +26,10 @@ class AccountLimits(Answer):
     """How far below nothing it may spend; null for what the catalogue says."""
     low_balance_threshold: Credits | None
     """Below how much it is low; null for what the catalogue says."""
+    uncovered_usage: UncoveredUsage | None
+    """What comes of usage that no credits cover; null for what the catalogue says."""
+    holds_blocked: bool
+    """Whether nothing is held for it until it can cover the usage that was not covered."""
     sequence: int
     """The account's sequence."""
 
@@ -73,6 +78,13 @@ class ThresholdOrder(Request):
 
     threshold: RequestedLimit | None
     """Null for what the catalogue says."""
+
+
+class UncoveredUsageOrder(Request):
+    """What comes of usage that an account's credits do not cover."""
+
+    policy: UncoveredUsage | None
+    """Null for what the catalogue says. Holds that are blocked are free again."""
 
 
 class ActorLimitsOrder(Request):

@@ -9,6 +9,7 @@ from pydantic_core import to_json
 from ..catalogue import LONGEST_HOLD_SECONDS
 from ..credits import Credits, RequestedCredits
 from ..errors import Problem
+from ..events.credits_v1 import Enforcement
 from ..events.usage_v1 import Properties, PropertyValue, Quantity
 from ..ids import AccountId, ChargeId, HoldId, TransactionId, TransferId
 from .base import Answer, Request
@@ -61,8 +62,8 @@ class Priced(Request):
         return self
 
 
-class Spending(Priced):
-    """What is to be spent or reserved, and what for."""
+class Purpose(Request):
+    """What credits are to be spent or reserved for."""
 
     reference: Reference | None = None
     """What it is for."""
@@ -70,6 +71,10 @@ class Spending(Priced):
     """In words for the customer."""
     metadata: Metadata = Field(default_factory=dict)
     """Whatever the caller wants to find again."""
+
+
+class Spending(Purpose, Priced):
+    """What is to be spent or reserved, and what for."""
 
 
 class NewEstimate(Priced):
@@ -205,6 +210,8 @@ class Estimate(Answer):
     """Whether it would be accepted now."""
     available: Credits
     """How many the account has available now."""
+    enforcement: Enforcement = "events"
+    """Near nothing `holds`: hold before the work. Else `events`: it is enough to report usage as it comes."""
     code: str | None
     """Why it would not be accepted: a problem's code."""
     detail: str | None

@@ -10,7 +10,7 @@ import pytest
 from libs.contracts.client import InvalidUsageError
 from libs.contracts.client.reports import Report, write_report
 from libs.contracts.envelope import CloudEvent
-from libs.contracts.events.usage_v1 import UsageData
+from libs.contracts.events.usage_v1 import UsageCost, UsageData
 from libs.contracts.ids import new_id, show
 
 ACCOUNT = new_id()
@@ -59,6 +59,12 @@ def test_every_report_has_a_uuidv7_of_its_own_and_a_time_unless_they_are_given()
 def test_who_used_it_may_be_named() -> None:
     assert a_report(actor="user:ada").event.actor == "user:ada"
     assert b"actor" not in a_report().payload
+
+
+def test_what_it_cost_may_be_said() -> None:
+    cost = UsageCost(amount_micros=300, currency="usd")
+    assert a_report(cost=cost).event.data["cost"] == {"amount_micros": 300, "currency": "usd"}
+    assert b"cost" not in a_report().payload
 
 
 @pytest.mark.parametrize("quantity", [0, 3, "4.2", "0.000001", Decimal("4.200000"), 10**12])
