@@ -71,12 +71,16 @@ class UnavailableError(DomainError):
     code = codes.UNAVAILABLE
 
 
-class RemoteError(DomainError):
-    """A problem that another service answered, handed on as it came."""
+class DecidedElsewhereError(DomainError):
+    """A "no" whose code is not known before it is raised: somebody else decided, and says why."""
 
     def __init__(self, code: ErrorCode, detail: str, **facts: Any) -> None:
         super().__init__(detail, **facts)
-        self.code = code  # type: ignore[misc] # the one class whose code is not known before
+        self.code = code  # type: ignore[misc] # of all other classes it is known before
+
+
+class RemoteError(DecidedElsewhereError):
+    """A problem that another service answered, handed on as it came."""
 
 
 class PayloadTooLargeError(DomainError):

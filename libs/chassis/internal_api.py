@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
+from libs.chassis.callers import check_staff
 from libs.chassis.errors import IdempotencyKeyMissingError, NotAuthenticatedError
 from libs.chassis.service_client import DEADLINE_HEADER, deadline
 from libs.contracts.http.base import CALLER_HEADER, IDEMPOTENCY_KEY_HEADER
@@ -46,3 +47,9 @@ CallingService = Annotated[str, Depends(calling_service)]
 IdempotencyKey = Annotated[str, Depends(idempotency_key)]
 Caller = Annotated[str, Header(alias=CALLER_HEADER, min_length=1, max_length=255)]
 """On whose behalf, such as `user:usr_...`; idempotency keys are his."""
+
+
+async def calling_staff(caller: Caller) -> str:
+    """Name who of the staff calls. Raises NotAllowedError for anybody else."""
+    check_staff(caller)
+    return caller

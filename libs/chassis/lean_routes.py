@@ -21,7 +21,16 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 _REPLAYED = {REPLAYED_HEADER: "true"}
 
 
-class LeanRoute(APIRoute):
+class DirectRoute(APIRoute):
+    """A POST whose endpoint takes the request as it is, and answers it. Dependencies describe and do not run."""
+
+    def get_route_handler(self) -> Handler:
+        """Make what serves the route."""
+        serve: Handler = self.endpoint
+        return serve
+
+
+class LeanRoute(DirectRoute):
     """A state change that another service asks for, once for a key of its caller.
 
     Of its endpoint `order` is the body, a model; `caller` and `key` are what the headers say; whatever else it takes
@@ -55,7 +64,7 @@ class LeanRoutes:
         self._whole: dict[str, Handler] = {}
         self._named = []
         for route in routes:
-            if isinstance(route.original_route, LeanRoute):
+            if isinstance(route.original_route, DirectRoute):
                 path, serve = route.path or "", route.original_route.get_route_handler()
                 if "{" in path:
                     self._named.append((compile_path(path)[0], path, serve))

@@ -45,10 +45,14 @@ async def append(conn: Connection, *events: Event, at: datetime) -> None:
     """Record events in the transaction of the fact they tell; one row per topic."""
     by_topic: dict[str, list[Message]] = {}
     for event in events:
-        message = Message(event.key(), event.envelope(at=at, traceparent=traceparent.get()).encode())
-        by_topic.setdefault(event.topic.name, []).append(message)
+        by_topic.setdefault(event.topic.name, []).append(written(event, at=at, traceparent=traceparent.get()))
     for topic, messages in by_topic.items():
         await append_messages(conn, topic, messages, at=at)
+
+
+def written(event: Event, *, at: datetime, traceparent: str | None) -> Message:
+    """Write an event as it will travel."""
+    return Message(event.key(), event.write(at=at, traceparent=traceparent))
 
 
 async def append_messages(

@@ -7,6 +7,7 @@ connection soon is told so: a queue without end would answer nobody.
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
@@ -53,6 +54,19 @@ TRANSIENT = (
 )
 """Errors of the database that the same call may not meet again (a broken connection is an OSError)."""
 
+_lent: ContextVar[tuple[Connection, ...]] = ContextVar("lent", default=())
+"""The connections that what we do now was lent."""
+
+
+class CalledInTransactionError(RuntimeError):
+    """Somebody is called over the network while a transaction is open: its locks would last as long as he likes."""
+
+
+def outside_transactions() -> None:
+    """See that no transaction is open where the network is to be used. Raises CalledInTransactionError: our mistake."""
+    if any(_is_in_transaction(conn) for conn in _lent.get()):
+        raise CalledInTransactionError
+
 
 class Pool:
     """A pool of connections whose transactions tell, once committed, those who wait for news."""
@@ -82,7 +96,8 @@ class Pool:
         Raises TimeoutError if none is free for some seconds, ConnectionLostError if it breaks.
         """
         async with self._pool.acquire(timeout=self._patience) as conn:
-            process = conn.get_server_pid()
+            process, before = conn.get_server_pid(), _lent.get()
+            _lent.set((*before, conn))
             try:
                 yield conn
             except BaseException as error:
@@ -92,6 +107,8 @@ class Pool:
                 elif isinstance(error, (asyncpg.InterfaceError, asyncpg.InternalClientError)):
                     raise ConnectionLostError(str(error)) from error
                 raise
+            finally:
+                _lent.set(before)
 
     async def healthy(self) -> bool:
         """Tell whether the database answers."""
@@ -115,6 +132,13 @@ def _is_lost(conn: Connection) -> bool:
         return conn.is_closed()
     except asyncpg.InterfaceError:  # it went back to the pool, as broken ones do at once
         return True
+
+
+def _is_in_transaction(conn: Connection) -> bool:
+    try:
+        return conn.is_in_transaction()
+    except asyncpg.InterfaceError:  # it was given back, by who began what we do
+        return False
 
 
 async def open_pool(url: str, *, size: int, name: str, patience_seconds: float = _PATIENCE_SECONDS) -> Pool:

@@ -10,6 +10,7 @@ import structlog
 from pydantic import BaseModel
 
 from libs.chassis.errors import RemoteError, UnavailableError
+from libs.chassis.pool import outside_transactions
 from libs.chassis.telemetry import traceparent
 from libs.chassis.tokens import Signer
 from libs.contracts.errors import CODES, INTERNAL_ERROR, NOT_AUTHENTICATED
@@ -52,9 +53,12 @@ class ServiceClient:
         """Close the connections."""
         await self._http.aclose()
 
-    async def get(self, path: str, answer: type[T], *, params: dict[str, Any] | None = None) -> T:
+    async def get(
+        self, path: str, answer: type[T], *, params: dict[str, Any] | None = None, caller: str | None = None
+    ) -> T:
         """Ask. Raises the service's problem as RemoteError, UnavailableError if it does not answer."""
-        return answer.model_validate_json((await self._send("GET", path, params=params)).content)
+        headers = {CALLER_HEADER: caller} if caller else None
+        return answer.model_validate_json((await self._send("GET", path, params=params, headers=headers)).content)
 
     async def post(
         self, path: str, body: BaseModel, answer: type[T], *, caller: str, params: dict[str, Any] | None = None
@@ -79,9 +83,23 @@ class ServiceClient:
         done = await self._send("POST", path, body=body, params=params, headers=headers)
         return Done(answer.model_validate_json(done.content), replayed=REPLAYED_HEADER in done.headers)
 
-    async def put(self, path: str, body: BaseModel, answer: type[T]) -> T:
+    async def put(
+        self,
+        path: str,
+        body: BaseModel,
+        answer: type[T],
+        *,
+        caller: str | None = None,
+        params: dict[str, Any] | None = None,
+    ) -> T:
         """Have something be so; repeating it changes nothing. Raises as `get` does."""
-        return answer.model_validate_json((await self._send("PUT", path, body=body)).content)
+        headers = {CALLER_HEADER: caller} if caller else None
+        done = await self._send("PUT", path, body=body, params=params, headers=headers)
+        return answer.model_validate_json(done.content)
+
+    async def delete(self, path: str, *, params: dict[str, Any] | None = None) -> None:
+        """Have something be no more; repeating it changes nothing. Raises as `get` does."""
+        await self._send("DELETE", path, params=params)
 
     async def _send(
         self,
@@ -92,6 +110,7 @@ class ServiceClient:
         params: dict[str, Any] | None = None,
         headers: dict[str, str] | None = None,
     ) -> httpx2.Response:
+        outside_transactions()
         left = self._seconds_left()
         try:
             async with asyncio.timeout(left):  # httpx2's own timeout begins anew with every byte that comes

@@ -25,7 +25,19 @@ STRIPE_EVENTS = Counter("scrip_stripe_events_total", "Events of Stripe that paym
 PAYMENTS_QUARANTINED = Counter(
     "scrip_payments_quarantined_total", "Payments that differ from our own record", ["reason"]
 )
+MONEY_DRIFT = Gauge(
+    "scrip_money_drift", "What does not agree between Stripe, payments and the ledger: to be 0", ["kind"]
+)
+RECONCILIATION_REPAIRS = Counter(
+    "scrip_reconciliation_repairs_total", "What did not agree between the books, and was mended", ["kind"]
+)
 LEDGER_POSTINGS = Counter("scrip_ledger_postings_total", "Postings the ledger decided", ["kind", "outcome"])
+OVERDRAFT_POSSIBLE = Gauge(
+    "scrip_overdraft_possible_microcredits",
+    "How far accounts may come to be overdrawn: the largest, and the sum",
+    ["of"],
+)
+ACCOUNTS_NEAR_NOTHING = Gauge("scrip_accounts_near_nothing", "Accounts whose services are told to hold first")
 MAILS = Counter("scrip_mails_total", "Tries to send a mail, by outcome", ["template", "outcome"])
 
 traceparent: ContextVar[str | None] = ContextVar("traceparent", default=None)

@@ -93,6 +93,7 @@ class Subscription:
     clock: Clock
     whole_batches: bool
     parks: bool
+    keys_at_once: int
     drain: Drain = field(default_factory=Drain)
     limit: DeadLetterLimit = field(default_factory=DeadLetterLimit)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -121,7 +122,7 @@ class Subscription:
                 by_key.setdefault(record.key, []).append(_read(record))
         if self.whole_batches:
             by_key = await self._handle_at_once(by_key)
-        gate = asyncio.Semaphore(_KEYS_AT_ONCE)
+        gate = asyncio.Semaphore(self.keys_at_once)
         async with asyncio.TaskGroup() as group:
             for reads in by_key.values():
                 group.create_task(self._handle_key(reads, gate))
@@ -262,7 +263,14 @@ class Consumers:
         self.subscriptions: list[Subscription] = []
 
     def subscribe(
-        self, topic: Topic, handle: Handle, *, ack_policy: AckPolicy, parks: bool, whole_batches: bool = False
+        self,
+        topic: Topic,
+        handle: Handle,
+        *,
+        ack_policy: AckPolicy,
+        parks: bool,
+        whole_batches: bool = False,
+        keys_at_once: int = _KEYS_AT_ONCE,
     ) -> None:
         """Consume a topic from its earliest record on, in a group of the service's own.
 
@@ -270,7 +278,7 @@ class Consumers:
         at least once. `parks`: a dead letter holds back what follows under its key.
         """
         consumer = f"{self._service}.{topic.name}"
-        subscription = Subscription(consumer, handle, self._pool, self._clock, whole_batches, parks)
+        subscription = Subscription(consumer, handle, self._pool, self._clock, whole_batches, parks, keys_at_once)
         subscriber = self._broker.subscriber(
             topic.name,
             group_id=f"scrip-{consumer}",

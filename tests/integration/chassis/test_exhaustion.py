@@ -26,6 +26,7 @@ from libs.contracts import ids
 from libs.contracts.errors import CODES
 from services.credits.operations.writer import Writer
 from tests.support.databases import ServicePool
+from tests.support.ledger import CATALOGUE
 
 GATEWAY = new_key("gateway")
 BODIES: dict[str, dict[str, Any]] = {
@@ -35,13 +36,37 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/auth/logout": {"refresh_token": "x" * 43},
     "/v1/api-keys": {"name": "a service", "scopes": ["usage:write"]},
     "/v1/purchases": {"pack": "starter"},
+    "/internal/v1/payment-methods": {
+        "buyer": {
+            "account": ids.show("account", ids.new_id()),
+            "user": ids.show("user", ids.new_id()),
+            "email": "ada@example.com",
+            "name": "Ada",
+        }
+    },
+    "/internal/v1/promo-codes/{code}": {"gives": {"kind": "percent", "percent": 10}},
+    "/internal/v1/voucher-batches": {"count": 1, "credits": "1", "note": "a note"},
+    "/internal/v1/vouchers/redeem": {
+        "code": "0000-0000-0000-0000",
+        "account": ids.show("account", ids.new_id()),
+        "user": ids.show("user", ids.new_id()),
+    },
+    "/internal/v1/catalogue/plan": CATALOGUE.model_dump(mode="json"),
+    "/internal/v1/catalogue/apply": CATALOGUE.model_dump(mode="json"),
+    "/internal/v1/reconciliation/findings/{finding}/resolve": {"reason": "a reason"},
     "/internal/v1/charges": {"account": ids.show("account", ids.new_id()), "amount": "1"},
     "/internal/v1/charges/batch": {"charges": [{}]},
     "/internal/v1/holds": {"account": ids.show("account", ids.new_id()), "amount": "1"},
     "/internal/v1/holds/{hold}/capture": {"amount": "1"},
     "/internal/v1/holds/{hold}/extend": {"expires_in": 60},
 }
-OF_AN_ACCOUNT = ("/internal/v1/purchases", "/internal/v1/charges/{", "/internal/v1/holds/{")
+OF_AN_ACCOUNT = (
+    "/internal/v1/purchases",
+    "/internal/v1/gift-cards",
+    "/internal/v1/payment-methods",
+    "/internal/v1/charges/{",
+    "/internal/v1/holds/{",
+)
 
 
 @dataclass
@@ -63,10 +88,13 @@ class Service:
         headers = {
             "authorization": f"Bearer {self.token or Signer('gateway', GATEWAY).token(self.name)}",
             "idempotency-key": "key",
-            "scrip-caller": "user:1",
+            "scrip-caller": "staff:ada",
         }
         body = BODIES.get(path, {})
         params = {"account": ids.show("account", ids.new_id())} if path.startswith(OF_AN_ACCOUNT) else None
+        if "/reports/" in path:
+            params = {"since": "2026-11-01", "until": "2026-11-30"}
+        path = path.replace("{code}", "SPRING").replace("{batch}", "{voucher_batch}")
         for kind in ids.PREFIXES:
             path = path.replace("{" + kind + "}", ids.show(kind, ids.new_id()))
         return await self.http.request(method, path, headers=headers, json=body, params=params)
@@ -79,6 +107,7 @@ def environment(infrastructure: Infrastructure, tmp_path: Path, monkeypatch: pyt
     settings = {
         "SCRIP_SERVICE_KEYS_FILE": str(tmp_path / "services.json"),
         "SCRIP_GATEWAY_SERVICE_KEY_FILE": str(tmp_path / "private.json"),
+        "SCRIP_PAYMENTS_SERVICE_KEY_FILE": str(tmp_path / "private.json"),
         "SCRIP_GATEWAY_ACCESS_KEY_FILE": str(tmp_path / "private.json"),
         "SCRIP_CATALOGUE": str(PROJECT / "deploy" / "catalogues" / "video.yaml"),
         "SCRIP_CREDITS_URL": "http://127.0.0.1:1",

@@ -28,8 +28,8 @@ from libs.chassis.telemetry import traceparent
 from libs.chassis.tokens import Signer, new_key, verifier
 from libs.contracts import errors as codes
 from libs.contracts.errors import ErrorCode
-from tests.integration.chassis.serving import asking, served, speak
 from tests.integration.chassis.waiting import until
+from tests.support.serving import asking, served, speak
 
 LARGEST = 1000
 SECRET = "hunter2"

@@ -7,12 +7,19 @@ import pytest
 from fastapi import FastAPI
 
 from libs.chassis.http import create_app
-from libs.chassis.pool import TRANSIENT, ConnectionLostError, Pool, open_pool
+from libs.chassis.pool import (
+    TRANSIENT,
+    CalledInTransactionError,
+    ConnectionLostError,
+    Pool,
+    open_pool,
+    outside_transactions,
+)
 from libs.contracts import errors as codes
 from tests.integration.chassis.database import Database
 from tests.integration.chassis.kafka import Gate
-from tests.integration.chassis.serving import asking, served, speak
 from tests.integration.chassis.waiting import until, until_found
+from tests.support.serving import asking, served, speak
 
 
 @pytest.fixture
@@ -198,3 +205,25 @@ async def test_a_closed_pool_is_not_healthy(database: Database) -> None:
     assert await pool.healthy()
     await pool.close()
     assert not await pool.healthy()
+
+
+async def test_nobody_is_called_over_the_network_while_a_transaction_is_open(small: Pool) -> None:
+    async def call_later(gate: Gate) -> None:
+        await gate.passed()
+        outside_transactions()
+
+    async with small.connection() as conn:
+        outside_transactions()
+        async with conn.transaction():
+            with pytest.raises(CalledInTransactionError):
+                outside_transactions()
+        outside_transactions()
+    gate = Gate()
+    async with small.transaction():
+        with pytest.raises(CalledInTransactionError):
+            await asyncio.gather(asyncio.to_thread(outside_transactions))
+        begun = asyncio.create_task(call_later(gate))
+        await gate.reached.wait()
+    gate.opened.set()
+    await begun
+    outside_transactions()

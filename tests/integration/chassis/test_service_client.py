@@ -20,7 +20,7 @@ from libs.chassis.telemetry import traceparent
 from libs.chassis.tokens import Signer, new_key, verifier
 from libs.contracts import errors as codes
 from libs.contracts.http.base import REPLAYED_HEADER
-from tests.integration.chassis.serving import served
+from tests.support.serving import served
 
 KEY = new_key("gateway")
 TRACE = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
