@@ -22,6 +22,8 @@ from services.credits.api import (
     leases,
     limits,
     rejections,
+    reports,
+    returns,
     states,
     transfers,
 )
@@ -85,6 +87,8 @@ def _routers(
         limits.routes(pool, ledger, catalogue, clock),
         prices_api.routes(pool, clock),
         rejections.routes(pool, Replayer(pool, ledger, prices, clock)),
+        reports.routes(pool),
+        returns.routes(pool, ledger, clock),
         states.routes(pool, ledger, clock),
         grants.routes(pool, ledger, catalogue, clock),
         activities.routes(pool, ledger, catalogue, clock),

@@ -7,8 +7,9 @@ that one consumer decides while the database works for the other.
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
+from typing import get_args
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
@@ -22,10 +23,10 @@ from libs.chassis.clock import Clock
 from libs.chassis.pool import Pool
 from libs.chassis.telemetry import MESSAGES_HANDLED, log
 from libs.contracts.envelope import CloudEvent
-from libs.contracts.events import PaymentRefunded, PaymentSucceeded
 from libs.contracts.topics import PAYMENTS_EVENTS, USAGE_EVENTS
 from services.credits.domain import usage_events
 from services.credits.domain.usage_events import MalformedEventError
+from services.credits.domain.usage_records import documents
 from services.credits.operations import payments, usage
 from services.credits.operations.active_prices import ActivePrices
 from services.credits.operations.ledger import Ledger
@@ -50,12 +51,12 @@ def subscribe(consumers: Consumers, pool: Pool, ledger: Ledger) -> None:
     consumers.subscribe(PAYMENTS_EVENTS, settle, ack_policy=AckPolicy.NACK_ON_ERROR, parks=True, whole_batches=True)
 
 
-def _payment(event: CloudEvent) -> PaymentSucceeded | PaymentRefunded | None:
-    if event.type == PaymentSucceeded.type:
-        return PaymentSucceeded.of(event)
-    if event.type == PaymentRefunded.type:
-        return PaymentRefunded.of(event)
-    return None
+_ABOUT_CREDITS: dict[str, type[payments.Told]] = {kind.type: kind for kind in get_args(payments.Told)}
+
+
+def _payment(event: CloudEvent) -> payments.Told | None:
+    kind = _ABOUT_CREDITS.get(event.type)
+    return kind.of(event) if kind is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Polled:
 
     generation: int
     usages: list[tuple[ConsumerRecord, Rated]]
-    malformed: list[tuple[ConsumerRecord, str]]
+    malformed: list[tuple[ConsumerRecord, bytes, str]]
     offsets: dict[TopicPartition, int]
 
 
@@ -172,17 +173,18 @@ class UsageConsumer:
         polled = Polled(generation, [], [], {partition: records[-1].offset + 1 for partition, records in found.items()})
         timeline, now = await self._prices.timeline(), self._clock.now()
         for number, record in enumerate(chain.from_iterable(found.values())):
-            try:
-                polled.usages.append((record, rated(timeline, usage_events.read(record.value or b""), now)))
-            except MalformedEventError as error:
-                polled.malformed.append((record, error.detail))
+            for document in documents(record.value or b"", record.headers):
+                try:
+                    polled.usages.append((record, rated(timeline, usage_events.read(document), now)))
+                except MalformedEventError as error:
+                    polled.malformed.append((record, document, error.detail))
             if number % _AT_A_STRETCH == 0:
                 await asyncio.sleep(0)
         return polled
 
     async def _apply(self, polled: Polled) -> None:
-        for record, error in polled.malformed:
-            await self._bury(record, error)
+        for record, document, error in polled.malformed:
+            await self._bury(record, document, error)
         await self._burn(polled.usages)
 
     async def _burn(self, usages: Sequence[tuple[ConsumerRecord, Rated]]) -> None:
@@ -196,7 +198,7 @@ class UsageConsumer:
         except Exception as error:
             if len(usages) == 1:
                 log.exception("usage.culprit", event_id=usages[0][1].event.id)
-                await self._bury(usages[0][0], repr(error))
+                await self._bury(usages[0][0], usages[0][1].event.payload, repr(error))
                 return
             half = len(usages) // 2
             await self._burn(usages[:half])
@@ -214,10 +216,10 @@ class UsageConsumer:
                 return
         await usage.burn(self._pool, self._ledger, usages)
 
-    async def _bury(self, record: ConsumerRecord, error: str) -> None:
+    async def _bury(self, record: ConsumerRecord, document: bytes, error: str) -> None:
         async with self._pool.transaction() as conn:
             at = self._clock.now()
-            letter = Record.of(record)
+            letter = replace(Record.of(record), payload=document)
             await dead_letters.record_letter(conn, USAGE_CONSUMER, letter, error=error, attempts=1, at=at)
         MESSAGES_HANDLED.labels(USAGE_CONSUMER, "dead_letter").inc()
 

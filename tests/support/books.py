@@ -20,4 +20,5 @@ async def breaches(pool: Pool, service: str) -> list[str]:
 
 async def assert_books_balance(pool: Pool, service: str = "credits") -> None:
     """Check every invariant of a service's database."""
-    assert await breaches(pool, service) == []
+    found = await breaches(pool, service)
+    assert found == [], "\n".join(found)

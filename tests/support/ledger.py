@@ -11,7 +11,7 @@ from libs.contracts import ids
 from libs.contracts.catalogue import Catalogue
 from libs.contracts.credits import parse_credits
 from libs.contracts.envelope import CloudEvent
-from libs.contracts.events import PaymentRefunded, PaymentSucceeded
+from libs.contracts.events import PaymentRefunded, PaymentSucceeded, VoucherRedeemed
 from libs.contracts.events.payments_v1 import LotKind, LotToGrant, LotToTakeBack
 from libs.contracts.http.credits_v1 import Balance
 from libs.contracts.money import Money
@@ -98,7 +98,7 @@ class Credits:
         """Apply postings as one batch; answers each posting's outcome."""
         return [result.outcome for result in await self.apply(*postings)]
 
-    async def tell(self, *events: PaymentSucceeded | PaymentRefunded) -> list[str]:
+    async def tell(self, *events: PaymentSucceeded | PaymentRefunded | VoucherRedeemed) -> list[str]:
         """Tell what payments tells, as one batch; answers each posting's outcome."""
         return [result.outcome for result in await payments.settle(self.pool, self.ledger, events)]
 

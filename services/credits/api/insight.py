@@ -7,9 +7,18 @@ from fastapi import APIRouter, Depends, Query
 from libs.chassis.clock import Clock
 from libs.chassis.internal_api import calling_service
 from libs.chassis.pool import Pool
-from libs.contracts.http.insight_v1 import Forecast, HoldSuggestion, SuggestionQuery, UsageQuery, UsageSummary
+from libs.contracts.http.insight_v1 import (
+    Forecast,
+    HoldSuggestion,
+    Margin,
+    SuggestionQuery,
+    UnusualDays,
+    UsageQuery,
+    UsageSpan,
+    UsageSummary,
+)
 from services.credits.api.paths import Account
-from services.credits.operations import insight
+from services.credits.operations import insight, margins, unusual_days
 from services.credits.operations.active_prices import ActivePrices
 from services.credits.operations.ledger import Ledger
 
@@ -39,5 +48,15 @@ def _of_accounts(pool: Pool, ledger: Ledger, clock: Clock) -> APIRouter:
     async def foretell(account: Account) -> Forecast:
         """Say when an account runs out of credits if it goes on as it did, and what will expire unused."""
         return await insight.foretell(pool, ledger, clock, account)
+
+    @router.get("/margin", operation_id="tellMargin")
+    async def tell_margin(account: Account, span: Annotated[UsageSpan, Query()]) -> Margin:
+        """Say what an account earned its operator in these days, and what it cost, where its usage says that."""
+        return await margins.margin(pool, account, span)
+
+    @router.get("/unusual-days", operation_id="listUnusualDays")
+    async def list_unusual_days(account: Account) -> UnusualDays:
+        """List the days on which an account burnt far more than it ever did lately."""
+        return await unusual_days.of_account(pool, account)
 
     return router

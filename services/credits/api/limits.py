@@ -19,6 +19,7 @@ from libs.contracts.http.limits_v1 import (
     PurchaseCheck,
     ResumeOrder,
     ThresholdOrder,
+    UncoveredUsageOrder,
 )
 from services.credits.api.paths import Account
 from services.credits.operations import limits
@@ -50,6 +51,11 @@ def _of_accounts(pool: Pool, ledger: Ledger, catalogue: Catalogue, clock: Clock)
     async def set_threshold(account: Account, order: ThresholdOrder) -> AccountLimits:
         """Say below how much the account is low."""
         return await limits.set_threshold(pool, ledger, account, order.threshold)
+
+    @router.put("/uncovered-usage", operation_id="setUncoveredUsage")
+    async def set_uncovered_usage(account: Account, order: UncoveredUsageOrder) -> AccountLimits:
+        """Say what comes of usage that the account's credits do not cover."""
+        return await limits.set_uncovered_usage(pool, account, order.policy)
 
     @router.post("/purchase-check", operation_id="checkPurchase")
     async def check_purchase(account: Account, order: PurchaseCheck) -> PurchaseAllowed:

@@ -71,8 +71,10 @@ class HeldCredits(msgspec.Struct, eq=False):
     reserve: int | None = None
     """Of a lease: how much is to be reserved ahead."""
     metered: Decimal | None = None
-    """Of a lease: how much was used so far, in the meter's unit."""
+    """Of a lease: how much of its use is in the journal, in the meter's unit."""
     price_version: str | None = None
+    set_aside: bool = False
+    """Not for spending: the money that paid for it may go back."""
     new: bool = False
     changed: bool = False
 
@@ -138,11 +140,17 @@ class Account(msgspec.Struct, eq=False, gc=False):
     low: bool | None = None
     resumes_at: datetime | None = None
     limits_actors: bool = False
+    blocks_holds: bool = False
+    """Whether usage that is not covered blocks holds."""
+    uncovered: int | None = None
+    """What usage would have cost that was not covered: nothing is held until there is as much."""
+    hold_first: bool = True
+    """Whether it is near nothing, so that its services should hold before they work."""
     tally: Tally | None = None
     lots: list[Lot] = []
     changed: bool = False
     marked: bool = False
-    """What seldom changes has: its state, whether it is low, how far it was ever allowed to overdraw."""
+    """What seldom changes has: its state, whether it is low or near nothing, how far it was ever let overdraw."""
 
     def show_head(self) -> None:
         """Let the head be the only lot that is known."""

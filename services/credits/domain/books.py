@@ -12,6 +12,7 @@ from uuid import UUID
 from libs.contracts.catalogue import Catalogue
 from libs.contracts.events import Event, LotExpired
 from services.credits.domain.accounts import Account, BurntCharge, HeldCredits, Lot
+from services.credits.domain.enforcement import Enforcement
 from services.credits.domain.limits import Guard, Limits
 from services.credits.domain.postings import Metered, Outcome, Posting, Result
 
@@ -45,6 +46,7 @@ class Rules:
     low_below: int = 0
     """Below how much an account is low that has no threshold of its own."""
     limits: Limits = field(default_factory=Limits)
+    enforcement: Enforcement = field(default_factory=Enforcement)
     refunds_to_lots: bool = True
     """What a charge's refund gives back goes to the very lots that were burnt."""
     refunds_expire_after: timedelta | None = None
@@ -60,9 +62,15 @@ class Rules:
             overdraft_limit=catalogue.policies.overdraft,
             low_below=catalogue.low_balance.threshold,
             limits=Limits.of(catalogue.limits),
+            enforcement=Enforcement.of(catalogue.enforcement),
             refunds_to_lots=refund.comes_back == "to_its_lots",
             refunds_expire_after=timedelta(days=days) if (days := refund.expires_after_days) else None,
         )
+
+    @property
+    def count_accounts(self) -> bool:
+        """Tell whether what accounts spend is to be tallied: something is limited by it, or foreseen."""
+        return self.limits.count_accounts or self.enforcement.minutes_ahead is not None
 
 
 @dataclass(slots=True)

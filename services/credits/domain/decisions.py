@@ -22,6 +22,7 @@ from services.credits.domain.postings import (
     Release,
     Reserve,
     Result,
+    SetAside,
     Settle,
     Spend,
     TakeBack,
@@ -40,10 +41,11 @@ _RULES: dict[type[Posting], tuple[Callable[[Books, Account, Any], Result], int]]
     Capture: (holding.capture, 1),
     Release: (holding.release, 0),
     Extend: (holding.extend, 0),
-    Lease: (holding.hold, 1),
+    Lease: (leasing.begin, 1),
     Settle: (leasing.settle, 0),
     Reserve: (leasing.reserve, 1),
     Grant: (funding.grant, 1),
+    SetAside: (funding.set_aside, 0),
     TakeBack: (funding.take_back, 0),
 }
 """Each with the least amount that it may be about: usage may cost nothing, but nothing cannot be held or given."""

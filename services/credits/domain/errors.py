@@ -1,12 +1,7 @@
 """What the ledger answers when it cannot do as asked."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any
-
-from libs.chassis.errors import DomainError
+from libs.chassis.errors import DecidedElsewhereError, DomainError
 from libs.contracts import errors as codes
-from libs.contracts.errors import ErrorCode
 
 
 class UnknownAccountError(DomainError):
@@ -93,12 +88,8 @@ class UnknownActivityError(DomainError):
     code = codes.UNKNOWN_ACTIVITY
 
 
-class RefusedError(DomainError):
+class RefusedError(DecidedElsewhereError):
     """The ledger refused this."""
-
-    def __init__(self, code: ErrorCode, detail: str, facts: Mapping[str, Any] = MappingProxyType({})) -> None:
-        super().__init__(detail, **facts)
-        self.code = code  # type: ignore[misc] # whichever the ledger has for it
 
 
 class LotMissingError(Exception):

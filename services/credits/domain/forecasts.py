@@ -104,32 +104,45 @@ class _Path:
 
 def _walk(path: _Path, lots: Sequence[Remaining], now: datetime) -> _End:
     """Burn day by day until nothing is left; what expires meanwhile is lost."""
-    left = deque(lots)
+    left = _Left(lots)
     expired, seconds, at = 0, 0, now
     lasts = _A_DAY - (now.hour * 3600 + now.minute * 60 + now.second)
     while seconds < _HORIZON_SECONDS:
-        expired += _drop_expired(left, at)
-        have = sum(lot.credits for lot in left)
+        expired += left.expire(at)
         burn = path.burn(at.weekday()) * lasts // _A_DAY
-        if burn >= have:
-            return _End(seconds + (lasts * have // burn if burn else 0), expired)
-        _burn(left, burn)
+        if burn >= left.credits:
+            return _End(seconds + (lasts * left.credits // burn if burn else 0), expired)
+        left.burn(burn)
         seconds, lasts = seconds + lasts, _A_DAY
         at = now + timedelta(seconds=seconds)
     return _End(_HORIZON_SECONDS, expired)
 
 
-def _drop_expired(left: deque[Remaining], at: datetime) -> int:
-    gone = [lot for lot in left if lot.expires_at is not None and lot.expires_at <= at]
-    for lot in gone:
-        left.remove(lot)
-    return sum(lot.credits for lot in gone)
+class _Left:
+    """What is left of lots: their sum, and when the next of them expires, are known without looking through them."""
 
+    def __init__(self, lots: Sequence[Remaining]) -> None:
+        self.credits = sum(lot.credits for lot in lots)
+        self._lots = deque(lots)
+        self._expiries = sorted((lot.expires_at for lot in lots if lot.expires_at is not None), reverse=True)
 
-def _burn(left: deque[Remaining], credits: int) -> None:
-    while credits >= left[0].credits:
-        credits -= left.popleft().credits
-    left[0] = left[0]._replace(credits=left[0].credits - credits)
+    def expire(self, at: datetime) -> int:
+        """Drop what has expired; answers how many credits that were."""
+        if not self._expiries or self._expiries[-1] > at:
+            return 0
+        while self._expiries and self._expiries[-1] <= at:
+            self._expiries.pop()
+        before = self.credits
+        self._lots = deque(lot for lot in self._lots if lot.expires_at is None or lot.expires_at > at)
+        self.credits = sum(lot.credits for lot in self._lots)
+        return before - self.credits
+
+    def burn(self, credits: int) -> None:
+        """Burn less than there is, lot by lot."""
+        self.credits -= credits
+        while credits >= self._lots[0].credits:
+            credits -= self._lots.popleft().credits
+        self._lots[0] = self._lots[0]._replace(credits=self._lots[0].credits - credits)
 
 
 def _instant(now: datetime, seconds: int) -> datetime | None:

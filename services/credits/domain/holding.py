@@ -3,17 +3,16 @@
 A hold whose instant has come has been freed before anything of its account is decided (`decisions.settle_what_is_due`).
 """
 
-from decimal import Decimal
 from uuid import UUID
 
 from services.credits.domain.accounts import Account, HeldCredits, Part
 from services.credits.domain.books import BREAKAGE, HELD, REVENUE, Books, why_not
-from services.credits.domain.postings import Capture, Extend, Hold, Lease, Outcome, Posting, Release, Result
+from services.credits.domain.postings import Capture, Extend, Hold, Outcome, Posting, Release, Result
 
 
 def hold(books: Books, account: Account, posting: Hold) -> Result:
     """Reserve available credits in burn order; what is reserved outlives its lot's expiry."""
-    reason = why_not(account, posting.amount, account.available)
+    reason = why_not_held(account, posting.amount)
     if reason is None and books.guard is not None:
         reason = books.guard.admit(account, posting)
     if reason is not None:
@@ -21,7 +20,7 @@ def hold(books: Books, account: Account, posting: Hold) -> Result:
     books.begin(account, posting)
     parts = books.burn(account, posting.amount, HELD)
     cause = posting.cause
-    books.holds[posting.id] = HeldCredits(
+    made = books.holds[posting.id] = HeldCredits(
         posting.id,
         account.id,
         "pending",
@@ -38,11 +37,13 @@ def hold(books: Books, account: Account, posting: Hold) -> Result:
         posting.actor,
         new=True,
     )
-    if isinstance(posting, Lease):
-        made = books.holds[posting.id]
-        made.reserve, made.metered, made.price_version = posting.amount, Decimal(0), cause.price_version
     account.due_by(posting.expires_at)
-    return about(books.holds[posting.id], books.accepted(account, posting))
+    return about(made, books.accepted(account, posting))
+
+
+def why_not_held(account: Account, amount: int) -> Outcome | None:
+    """Tell why an account cannot reserve an amount; None if it can."""
+    return "holds_blocked" if account.uncovered is not None else why_not(account, amount, account.available)
 
 
 def capture(books: Books, account: Account, posting: Capture) -> Result:
@@ -92,10 +93,11 @@ def extend(books: Books, account: Account, posting: Extend) -> Result:
 
 
 def free(books: Books, account: Account, found: HeldCredits, posting: Posting, state: str) -> Result:
-    """Free what a hold still reserves, and settle it."""
+    """Free what a hold still reserves, and settle it; of a lease that may be nothing, and then nothing moves."""
     freed = found.left
-    books.begin(account, posting)
-    free_rest(books, account, found)
+    if freed:
+        books.begin(account, posting)
+        free_rest(books, account, found)
     settled(books, found, state)
     return about(found, books.accepted(account, posting, credits=freed))
 
@@ -109,7 +111,7 @@ def about(found: HeldCredits, result: Result) -> Result:
 def open_hold(books: Books, account: Account, hold: UUID) -> HeldCredits | Outcome:
     """Find a hold that can still be used, or tell why there is none."""
     found = books.holds.get(hold)
-    if found is None or found.account != account.id:
+    if found is None or found.account != account.id or found.set_aside:
         return "no_hold"
     if found.state == "expired":
         return "hold_expired"
@@ -118,18 +120,23 @@ def open_hold(books: Books, account: Account, hold: UUID) -> HeldCredits | Outco
 
 def burn_held(books: Books, account: Account, found: HeldCredits, amount: int) -> None:
     """Burn so much of what a hold reserves, in the order in which it was reserved."""
+    move_held(books, account, found, amount, REVENUE)
+
+
+def move_held(books: Books, account: Account, found: HeldCredits, amount: int, target: str) -> None:
+    """Move away so much of what a hold reserves."""
     for part in found.parts:
         taken = min(part.left, amount)
         if taken:
             part.left -= taken
             amount -= taken
             account.held -= taken
-            books.move(account, part.lot, HELD, REVENUE, taken)
+            books.move(account, part.lot, HELD, target, taken)
 
 
 def free_rest(books: Books, account: Account, found: HeldCredits) -> None:
     """Give every part back to its lot; what its lot's expiry has overtaken is written off."""
-    if books.guard is not None:
+    if books.guard is not None and not found.set_aside:
         books.guard.give_back(account, found.actor, found.left, placed_at=found.placed_at)
     for part in found.parts:
         freed, part.left = part.left, 0

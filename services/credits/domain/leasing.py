@@ -10,8 +10,18 @@ from msgspec.structs import replace
 
 from services.credits.domain.accounts import Account, HeldCredits, Part
 from services.credits.domain.books import HELD, REVENUE, Books, why_not
-from services.credits.domain.holding import about, burn_held, free_rest, open_hold, settled
-from services.credits.domain.postings import Outcome, Reserve, Result, Settle
+from services.credits.domain.holding import about, burn_held, free_rest, hold, open_hold, settled, why_not_held
+from services.credits.domain.postings import Lease, Outcome, Reserve, Result, Settle
+
+
+def begin(books: Books, account: Account, posting: Lease) -> Result:
+    """Reserve credits ahead, as a hold that is to be settled by the prices of now."""
+    result = hold(books, account, posting)
+    if result.outcome != "accepted":
+        return result
+    made = books.holds[posting.id]
+    made.reserve, made.metered, made.price_version = posting.amount, Decimal(0), posting.cause.price_version
+    return about(made, result)
 
 
 def settle(books: Books, account: Account, posting: Settle) -> Result:
@@ -38,7 +48,7 @@ def settle(books: Books, account: Account, posting: Settle) -> Result:
                 books.guard.count(account, found.actor, beyond)
         account.spent += burnt
         found.captured += burnt
-    found.metered = max(before, posting.quantity)
+        found.metered = max(before, posting.quantity)
     found.changed = True
     if posting.final:
         free_rest(books, account, found)
@@ -76,7 +86,7 @@ def reserve(books: Books, account: Account, posting: Reserve) -> Result:
 
 
 def _admits(books: Books, account: Account, posting: Reserve, found: HeldCredits, wanted: int) -> bool:
-    if why_not(account, wanted, account.available) is not None:
+    if why_not_held(account, wanted) is not None:
         return False
     asked = replace(posting, amount=wanted, actor=found.actor)
     return books.guard is None or books.guard.admit(account, asked) is None

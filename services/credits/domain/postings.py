@@ -37,6 +37,7 @@ Outcome = Literal[
     "not_open",
     "in_debt",
     "insufficient",
+    "holds_blocked",
     "above_transaction_limit",
     "too_many_transactions",
     "above_own_limit",
@@ -44,6 +45,7 @@ Outcome = Literal[
     "stopped",
     "too_much",
     "no_lot",
+    "spent",
     "no_hold",
     "hold_settled",
     "hold_expired",
@@ -174,11 +176,28 @@ class Grant(Posting, kw_only=True):
     currency: str | None = None
 
 
+class SetAside(Posting, kw_only=True):
+    """Hold credits of the lot that a payment funded, as its money may go back: as many as there are, or all or none."""
+
+    id: UUID
+    kind: LotKind
+    whole: bool
+    expires_at: datetime
+    revision: int = 0
+    """Which state of the payment this follows, if it follows one; older ones change nothing."""
+
+
 class TakeBack(Posting, kw_only=True):
-    """Take back from the lot that a payment funded; `amount` is the total over all refunds up to this revision."""
+    """Take back from the lot that a payment funded; `amount` is the total of all that went back up to this revision.
+
+    What was set aside under the ids that are named is taken first; the rest of it is free again. What is spent is
+    `owed`, or left alone.
+    """
 
     kind: LotKind
     revision: int
+    set_aside: tuple[UUID, ...] = ()
+    owed: bool = True
 
 
 class ChargeRefund(Posting, kw_only=True):
@@ -219,12 +238,15 @@ REFUSALS: dict[Outcome, tuple[ErrorCode, str]] = {
     "not_open": (codes.ACCOUNT_NOT_OPEN, "The account is frozen or closed."),
     "in_debt": (codes.INSUFFICIENT_CREDITS, "The account is in debt; new credits repay that first."),
     "insufficient": (codes.INSUFFICIENT_CREDITS, "The account's available credits do not cover this."),
+    "holds_blocked": (codes.HOLDS_BLOCKED, "The account used more than it had, and holds nothing until it has that."),
     "above_transaction_limit": (codes.CREDIT_LIMIT_EXCEEDED, "One transaction may not cost so much."),
     "too_many_transactions": (codes.CREDIT_LIMIT_EXCEEDED, "The account has made all the transactions of this day."),
     "above_own_limit": (codes.CREDIT_LIMIT_EXCEEDED, "This is more than the account lets this spender have."),
     "runaway": (codes.CREDIT_LIMIT_EXCEEDED, "This is more than may be spent within an hour; spending is stopped."),
     "stopped": (codes.CREDIT_LIMIT_EXCEEDED, "Spending is stopped, since too much was spent within an hour."),
     "conflict": (codes.EVENT_ID_REUSED, "An event with this source and id, but another content, came before."),
+    "no_lot": (codes.NOT_FOUND, "No such payment brought this account credits."),
+    "spent": (codes.CREDITS_SPENT, "The credits that would go back are spent, in part at least."),
     "no_charge": (codes.NOT_FOUND, "This account has no such charge."),
     "above_charge": (codes.CHARGE_REFUND_TOO_LARGE, "That is more than is left of the charge."),
     "reference_reused": (codes.REFERENCE_REUSED, "Another amount was charged for this reference before."),

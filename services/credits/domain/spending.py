@@ -5,12 +5,15 @@ from decimal import Decimal
 
 from services.credits.domain.accounts import Account, BurntCharge, Leg, Lot
 from services.credits.domain.books import REVENUE, TRANSIT, Books, why_not
-from services.credits.domain.postings import PRIORITY, Charge, ChargeRefund, Outcome, Result, Spend, Transfer
+from services.credits.domain.enforcement import block_holds
+from services.credits.domain.postings import PRIORITY, Charge, ChargeRefund, Outcome, Result, Spend, Transfer, Usage
 
 
 def spend(books: Books, account: Account, posting: Spend) -> Result:
     """Burn credits, down to the overdraft's limit."""
     if reason := _why_not(books, account, posting):
+        if reason == "insufficient" and isinstance(posting, Usage):
+            block_holds(account, posting.amount, at=books.at, told=books.told)
         return books.refused(account, posting, reason)
     _burn(books, account, posting)
     return books.accepted(account, posting)

@@ -18,7 +18,13 @@ from libs.chassis.fast_uuid import FastUUID
 from libs.contracts import ids
 from libs.contracts.envelope import LARGEST_EVENT_BYTES, CloudEvent
 from libs.contracts.errors import MALFORMED_EVENT
-from libs.contracts.events.usage_v1 import LARGEST_QUANTITY, MOST_PROPERTIES, PropertyValue, UsageData
+from libs.contracts.events.usage_v1 import (
+    LARGEST_COST_MICROS,
+    LARGEST_QUANTITY,
+    MOST_PROPERTIES,
+    PropertyValue,
+    UsageData,
+)
 from services.credits.domain.postings import key_of
 
 Name = Annotated[str, Meta(min_length=1, max_length=255)]
@@ -38,6 +44,13 @@ Quantity = int | Decimal
 """Whole quantities are ints, and only those."""
 
 
+class Cost(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """What serving a usage cost the operator."""
+
+    amount_micros: Annotated[int, Meta(ge=0, le=LARGEST_COST_MICROS)]
+    currency: Annotated[str, Meta(pattern=r"^[a-z]{3}\Z")]
+
+
 class UsageEvent(Struct, eq=False, gc=False):
     """A usage event whose envelope could be read: which account, which deduplication key, what it says.
 
@@ -55,6 +68,7 @@ class UsageEvent(Struct, eq=False, gc=False):
     properties: dict[str, PropertyValue]
     payload: bytes
     actor: str | None = None
+    cost: Cost | None = None
     problem: str | None = None
 
     def details(self) -> str:
@@ -69,6 +83,8 @@ class UsageEvent(Struct, eq=False, gc=False):
             kept["time"] = math.floor(self.time.timestamp())
         if self.actor is not None:
             kept["actor"] = self.actor
+        if self.cost is not None:
+            kept["cost"], kept["currency"] = self.cost.amount_micros, self.cost.currency
         return _ENCODER.encode(kept).decode()
 
 
@@ -77,6 +93,7 @@ class _Data(Struct, forbid_unknown_fields=True, gc=False):
     properties: Annotated[
         dict[PropertyName, bool | int | Annotated[str, Meta(max_length=500)]], Meta(max_length=MOST_PROPERTIES)
     ] = {}
+    cost: Cost | None = None
 
 
 class _Envelope(Struct, gc=False):
@@ -108,7 +125,8 @@ def read(payload: bytes) -> UsageEvent:
         except (msgspec.MsgspecError, ValueError, RecursionError):
             pass
         else:
-            return _usage(account, event.subject, event, quantity, event.data.properties, payload)
+            data = event.data
+            return _usage(account, event.subject, event, quantity, data.properties, payload, data.cost)
     return _read_by_contract(payload)
 
 
@@ -138,14 +156,15 @@ def _usage(  # noqa: PLR0917 - called for every event: keywords cost
     quantity: Quantity,
     properties: dict[str, Any],
     payload: bytes,
+    cost: Cost | None = None,
 ) -> UsageEvent:
     # not its time nor its actor: a service that reports again what it reported already may well date it anew, or have
     # another API key by then
-    said = _SORTED.encode((event.type, quantity, properties))
+    said = (event.type, quantity, properties) if cost is None else (event.type, quantity, properties, cost)
     return UsageEvent(
         account,
         key_of("usage", subject, event.source, event.id),
-        FastUUID(hashlib.sha256(said).digest()[:16]),
+        FastUUID(hashlib.sha256(_SORTED.encode(said)).digest()[:16]),
         event.type,
         event.source,
         event.id,
@@ -154,6 +173,7 @@ def _usage(  # noqa: PLR0917 - called for every event: keywords cost
         properties,
         payload,
         event.actor,
+        cost,
     )
 
 
@@ -170,4 +190,5 @@ def _read_by_contract(payload: bytes) -> UsageEvent:
         found = _usage(account, subject, event, 0, event.data, payload)
         found.properties, found.problem = {}, f"the event's data cannot be read: {error}"[:1000]
         return found
-    return _usage(account, subject, event, _shortest(data.quantity), data.properties, payload)
+    cost = Cost(data.cost.amount_micros, data.cost.currency) if data.cost is not None else None
+    return _usage(account, subject, event, _shortest(data.quantity), data.properties, payload, cost)

@@ -11,8 +11,8 @@ GROUP BY account_id, at, sequence, batch_id;
 GRANT SELECT ON spending TO app_role;
 
 -- The same, by what was used: its day (UTC, of its own time), its meter (none where an amount was named), who used it.
--- A capture says nothing of that itself, its hold does, and the last one counts the usage; but a lease's settlements do. A
--- charge's refund is of what was charged.
+-- A capture says nothing of that itself, its hold does, and the first one counts the usage; but a lease's settlements do.
+-- A charge's refund is of what was charged.
 CREATE VIEW usage_spending AS
 SELECT
     s.account_id, s.at, s.batch_id, s.credits, d.properties, n.usages, coalesce(h.actor, d.actor) AS actor,
@@ -26,7 +26,17 @@ LEFT JOIN charge AS c ON c.id = CASE s.type WHEN 'charge_refund' THEN substr(s.r
 LEFT JOIN LATERAL json_to_record(coalesce(s.details::json, h.details, c.details))
     AS d ("time" bigint, meter text, actor text, quantity numeric, properties json) ON true
 CROSS JOIN LATERAL (
-    SELECT CASE s.type WHEN 'charge_refund' THEN 0 WHEN 'capture' THEN (h.settled_at = s.at)::int ELSE 1 END AS usages
+    SELECT CASE s.type
+        WHEN 'charge_refund' THEN 0
+        WHEN 'capture' THEN (NOT EXISTS (
+            SELECT FROM entry AS before
+            WHERE
+                before.account_id = s.account_id AND before.reference_id = s.reference_id
+                AND before.reference_type IS NOT NULL AND before.type = 'capture'
+                AND before.at BETWEEN h.placed_at AND s.at AND before.sequence < s.sequence
+        ))::int
+        ELSE 1
+    END AS usages
 ) AS n;
 GRANT SELECT ON usage_spending TO app_role;
 

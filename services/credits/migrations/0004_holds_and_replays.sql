@@ -1,5 +1,5 @@
--- A lease is a hold that is settled by its heartbeats: how much is to be reserved ahead, what was metered so far, in the
--- meter's unit, and the price book's version by which it costs. All absent for other holds.
+-- A lease is a hold that is settled by its heartbeats: how much is to be reserved ahead, how much of what was metered
+-- is in the journal, in the meter's unit, and the price book's version by which it costs. All absent for other holds.
 ALTER TABLE hold
 ADD COLUMN reserve bigint,
 ADD COLUMN metered numeric,

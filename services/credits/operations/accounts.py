@@ -28,7 +28,7 @@ async def open_account(
             at, (result,) = await ledger.apply(conn, [grant])
             if result.outcome == "accepted":
                 await outbox.append(conn, granted(grant, result, at), at=at)
-        return await _balance(conn, account)
+        return await _balance(conn, ledger, account)
 
 
 def _welcome(account: UUID, bonus: WelcomeBonus) -> Grant:
@@ -62,11 +62,11 @@ async def balance(pool: Pool, ledger: Ledger, clock: Clock, account: UUID) -> Ba
     """Read a balance, once what is due has been posted. Raises UnknownAccountError."""
     await settle_due_of(pool, ledger, clock, account)
     async with pool.connection() as conn:
-        return await _balance(conn, account)
+        return await _balance(conn, ledger, account)
 
 
-async def _balance(conn: Connection, account: UUID) -> Balance:
-    found = await accounts.balance(conn, account)
+async def _balance(conn: Connection, ledger: Ledger, account: UUID) -> Balance:
+    found = await accounts.balance(conn, account, ledger.rules)
     if found is None:
         raise UnknownAccountError
     return found

@@ -4,15 +4,16 @@ import asyncio
 from datetime import datetime, timedelta
 
 from libs.chassis.clock import Clock
-from libs.chassis.pool import TRANSIENT, Pool
+from libs.chassis.pool import TRANSIENT, Connection, Pool
 from libs.chassis.telemetry import log
 from services.credits.domain.pricing import Prices, Timeline
+from services.credits.operations.usage import OLDEST
 from services.credits.store import price_books as store
 
 _FRESH = timedelta(seconds=10)
 _RELIABLE = timedelta(seconds=50)
 """For how long versions that were read are all that can be active: a new one is made known a minute ahead."""
-_PAST = timedelta(days=36)
+_PAST = OLDEST + timedelta(days=1)
 """For how long a version may still price usage that is told late."""
 
 
@@ -39,6 +40,11 @@ class ActivePrices:
         """Give the version that is active. Raises as `timeline` does."""
         return (await self.timeline()).at(self._clock.now())
 
+    async def timeline_since(self, instant: datetime) -> Timeline:
+        """Give also those by which a usage of that time may be priced, however long ago that is."""
+        async with self._pool.connection() as conn:
+            return await self._compile(conn, since=instant)
+
     async def version(self, name: str) -> Prices:
         """Give a version that was activated once, however long ago. Raises KeyError if none has this name."""
         if name not in self._compiled:
@@ -63,10 +69,15 @@ class ActivePrices:
     async def _read(self) -> None:
         now = self._clock.now()
         async with self._pool.connection() as conn:
-            names = await store.names(conn)
-            first = max((number for number, (_, since) in enumerate(names) if since <= now - _PAST), default=0)
-            unknown = [name for name, _ in names[first:] if name not in self._compiled]
-            for version in await store.versions(conn, unknown) if unknown else []:
-                self._compiled[version.book.version] = Prices(version.book)
-        self._timeline = Timeline([(since, self._compiled[name]) for name, since in names[first:]])
+            self._timeline = await self._compile(conn, since=now - _PAST)
         self._read_at = now
+
+    async def _compile(self, conn: Connection, *, since: datetime) -> Timeline:
+        """Read which versions were active since an instant, and compile those that are not yet."""
+        names = await store.names(conn)
+        first = max((number for number, (_, active_from) in enumerate(names) if active_from <= since), default=0)
+        wanted = names[first:]
+        if unknown := [name for name, _ in wanted if name not in self._compiled]:
+            for version in await store.versions(conn, unknown):
+                self._compiled[version.book.version] = Prices(version.book)
+        return Timeline([(active_from, self._compiled[name]) for name, active_from in wanted])

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import orjson
 
 from libs.contracts.http.credits_v1 import TransactionType
-from libs.contracts.http.spending_v1 import Priced, Spending
+from libs.contracts.http.spending_v1 import Priced, Purpose, Spending
 from services.credits.domain.postings import Cause, Metered
 from services.credits.domain.pricing import Prices, Rating, period_of
 
@@ -25,18 +25,19 @@ def cost(prices: Prices, order: Spending, type: TransactionType, *, at: datetime
     if order.meter is not None:
         rating = prices.rate(order.meter, order.quantity_used, order.properties)
         credits, found, version = rating.credits, metered(rating, order.meter, at), prices.version
+    return Cost(credits, found, cause_of(order, type, details=_details(order, actor), version=version))
+
+
+def cause_of(order: Purpose, type: TransactionType, *, details: str | None, version: str | None) -> Cause:
+    """Note what an order is for, and by which version of the price book it costs what it does."""
     reference = order.reference
-    return Cost(
-        credits,
-        found,
-        Cause(
-            type,
-            reference.type if reference else None,
-            reference.id if reference else None,
-            order.description,
-            _details(order, actor),
-            version,
-        ),
+    return Cause(
+        type,
+        reference.type if reference else None,
+        reference.id if reference else None,
+        order.description,
+        details,
+        version,
     )
 
 

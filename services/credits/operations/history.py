@@ -95,7 +95,7 @@ async def explain(pool: Pool, ledger: Ledger, clock: Clock, account: UUID, query
     """
     await settle_due_of(pool, ledger, clock, account)
     async with pool.connection() as conn, conn.transaction(isolation="repeatable_read", readonly=True):
-        balance = await accounts.balance(conn, account)
+        balance = await accounts.balance(conn, account, ledger.rules)
         if balance is None:
             raise UnknownAccountError
         page = await _lots(conn, account, LotQuery(limit=query.limit, cursor=query.cursor))

@@ -1,5 +1,6 @@
 """Insight: sums of usage that follow the journal's sealed blocks, so that nobody scans it who asks."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import timedelta
 from uuid import UUID
@@ -16,27 +17,31 @@ from services.credits.domain.errors import UnknownAccountError
 from services.credits.operations.active_prices import ActivePrices
 from services.credits.operations.expiry import settle_due_of
 from services.credits.operations.ledger import Ledger
-from services.credits.store import holds
+from services.credits.store import holds, summing
 from services.credits.store import usage_days as store
 from services.credits.store.usage_days import Sum
 
 _BLOCKS_AT_ONCE = 20
 """So that an account's usages are added up before its sums are written."""
 _PASSES = 10
+_LOOK_AGAIN_SECONDS = 0.2
 _LEARNED_FROM = 1000
 """Holds of a kind: enough to know, few enough to follow a change."""
 
 
-async def sum_up(pool: Pool, prices: ActivePrices) -> int:
-    """Add sealed blocks to the sums, each once; returns how many that was. One worker at a time."""
+async def sum_up(pool: Pool, prices: ActivePrices, *, pauses: int = 0) -> int:
+    """Add sealed blocks to the sums, each once; returns how many that was. One worker at a time.
+
+    `pauses` leaves the machine to others, so many times as long as each step took.
+    """
     told_apart = told_apart_by((await prices.now()).book)
     done = 0
     for _ in range(_PASSES):
-        async with pool.connection() as conn, leading(conn, store.LOCK) as leads:
-            if not leads or (blocks := await store.next_blocks(conn, most=_BLOCKS_AT_ONCE)) is None:
+        async with pool.connection() as conn, leading(conn, summing.LOCK) as leads:
+            if not leads or (blocks := await summing.next_blocks(conn, most=_BLOCKS_AT_ONCE)) is None:
                 return done
             async with conn.transaction():
-                if not await store.add_blocks(conn, blocks, told_apart):
+                if not await summing.add_blocks(conn, blocks, told_apart, pauses=pauses):
                     return done
                 failpoints.reach("credits.sum_up.before_commit")
         done += blocks.block - blocks.after
@@ -105,11 +110,11 @@ async def foretell(pool: Pool, ledger: Ledger, clock: Clock, account: UUID) -> F
         available, opened_at = found
         first = max(opened_at.date(), today - timedelta(days=forecasts.HISTORY_DAYS))
         sums = await store.sums_by_day(conn, account, first, today - timedelta(days=1), meter=None)
-        lots = [forecasts.Remaining(*lot) for lot in await store.remaining(conn, account, fifo=ledger.fifo)]
+        lots = [forecasts.Remaining(*lot) for lot in await store.remaining(conn, account, fifo=ledger.rules.fifo)]
     by_day = {each.key: max(each.credits, 0) for each in sums}
     days = [first + timedelta(days=number) for number in range((today - first).days)]
     burnt = [(day, by_day.get(str(day), 0)) for day in days]
-    ahead = forecasts.forecast(burnt, lots, now, seed=account)
+    ahead = await asyncio.to_thread(forecasts.forecast, burnt, lots, now, seed=account)  # tens of milliseconds
     return Forecast(
         account=account,
         available=max(available, 0),
@@ -149,12 +154,13 @@ async def rebuild(pool: Pool, prices: ActivePrices) -> AsyncIterator[tuple[int, 
     Workers that add up meanwhile take their share.
     """
     async with pool.transaction() as conn:
-        await store.forget(conn)
-        blocks = await store.blocks_behind(conn)
+        await summing.forget(conn)
+        blocks = await summing.blocks_behind(conn)
     behind = blocks
     while behind:
         yield blocks - behind, behind
-        await sum_up(pool, prices)
+        if not await sum_up(pool, prices):
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)  # a worker is at it
         async with pool.connection() as conn:
-            behind = min(await store.blocks_behind(conn), behind)
+            behind = min(await summing.blocks_behind(conn), behind)
     yield blocks, 0

@@ -15,10 +15,11 @@ from libs.contracts.catalogue import Policies
 from libs.contracts.credits import format_credits
 from libs.contracts.http.leases_v1 import HeartbeatOrder, LeaseOrder
 from services.credits.domain.accounts import HeldCredits
-from services.credits.domain.errors import UnratableUsageError
+from services.credits.domain.errors import HoldTooLongError, UnratableUsageError
 from services.credits.domain.postings import Cause, Lease, Posting, Reserve, Result, Settle
 from services.credits.operations import answers
 from services.credits.operations.active_prices import ActivePrices
+from services.credits.operations.costs import cause_of
 from services.credits.operations.writer import Writer
 from services.credits.store import holds as store
 
@@ -35,7 +36,9 @@ class Leases:
         self._policies = policies
 
     async def begin(self, order: LeaseOrder, *, now: datetime, caller: str, key: str) -> Answer:
-        """Reserve credits ahead, once for a key of the caller. Raises why the usage cannot be rated."""
+        """Reserve credits ahead, once for a key of the caller. Raises HoldTooLongError, and why it cannot be rated."""
+        if order.heartbeat_seconds > self._policies.longest_hold_seconds:
+            raise HoldTooLongError(longest_seconds=self._policies.longest_hold_seconds)
         prices = await self._prices.now()
         if prices.rate(order.meter, 1, order.properties).tariff.counts:
             raise UnratableUsageError(f'what "{order.meter[:100]}" costs depends on other usage: report it as events')
@@ -45,7 +48,7 @@ class Leases:
             key=id,
             fingerprint=id,
             amount=order.reserve,
-            cause=_cause_of(order, prices.version),
+            cause=cause_of(order, "hold", details=_details(order), version=prices.version),
             actor=caller,
             id=id,
             expires_at=now + timedelta(seconds=order.heartbeat_seconds),
@@ -94,18 +97,9 @@ class Leases:
         )
 
 
-def _cause_of(order: LeaseOrder, version: str) -> Cause:
+def _details(order: LeaseOrder) -> str:
     kept = {"meter": order.meter, "properties": order.properties, _BEAT: order.heartbeat_seconds}
-    details = orjson.dumps(kept | ({"metadata": order.metadata} if order.metadata else {})).decode()
-    reference = order.reference
-    return Cause(
-        "hold",
-        reference.type if reference else None,
-        reference.id if reference else None,
-        order.description,
-        details,
-        version,
-    )
+    return orjson.dumps(kept | ({"metadata": order.metadata} if order.metadata else {})).decode()
 
 
 def _reserve(found: HeldCredits, now: datetime) -> Reserve:
@@ -125,11 +119,13 @@ def _changed(results: Sequence[Result], _: datetime) -> Answer:
     first, last = results[0], results[-1]
     if last.hold is None or first.outcome != "accepted" or last.outcome != "accepted":
         return answers.refused(first)
-    cost = first.posting.amount if isinstance(first.posting, Settle) else 0
+    cost, metered = 0, Decimal(0)
+    if isinstance(first.posting, Settle):
+        cost, metered = first.posting.amount, first.posting.quantity
     return answers.good(
         {
             **answers.hold(last.hold),
-            "metered": format(last.hold.metered or Decimal(0), "f"),
+            "metered": format(max(last.hold.metered or Decimal(0), metered), "f"),
             "cost": format_credits(cost),
             "short": format_credits(max(cost - last.hold.captured, 0)),
             "balance": answers.balance(last),

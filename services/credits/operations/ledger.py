@@ -16,6 +16,7 @@ from libs.chassis.telemetry import LEDGER_POSTINGS
 from services.credits.domain import decisions
 from services.credits.domain.accounts import Account
 from services.credits.domain.books import Books, Rules
+from services.credits.domain.enforcement import notice_enforcement
 from services.credits.domain.limits import notice_low
 from services.credits.domain.postings import Posting, Result
 from services.credits.operations.reading import Asked, read
@@ -27,12 +28,7 @@ class Ledger:
 
     def __init__(self, clock: Clock, rules: Rules) -> None:
         self._clock = clock
-        self._rules = rules
-
-    @property
-    def fifo(self) -> bool:
-        """Tell whether lots burn by age alone."""
-        return self._rules.fifo
+        self.rules = rules
 
     async def apply(
         self, conn: Connection, postings: Sequence[Posting], *, due: Collection[UUID] = ()
@@ -52,6 +48,7 @@ class Ledger:
         results = [decisions.decide(books, posting) for posting in postings]
         _count(results)
         notice_low(accounts.values(), at=books.at, told=books.told)
+        notice_enforcement(self.rules.enforcement, accounts.values(), at=books.at, told=books.told)
         await store.write(conn, books)
         if books.told:
             await outbox.append(conn, *books.told, at=books.at)
@@ -60,7 +57,7 @@ class Ledger:
     async def foresee(self, conn: Connection, postings: Sequence[Posting]) -> list[Result]:
         """Decide a batch as `apply` would, in a transaction that only reads and sees one state; nothing happens."""
         asked = Asked(postings)
-        accounts, latest = await store.read_accounts(conn, sorted(asked.accounts), self._rules)
+        accounts, latest = await store.read_accounts(conn, sorted(asked.accounts), self.rules)
         books = await self._open(conn, asked, accounts, latest)
         decisions.settle_what_is_due(books)
         return [decisions.decide(books, posting) for posting in postings]
@@ -70,7 +67,7 @@ class Ledger:
     ) -> Books:
         """Read what the postings may touch, as it is at an instant that is never before an account's last."""
         now = self._clock.now()
-        books = Books(accounts, at=max(now, latest) if latest else now, rules=self._rules)
+        books = Books(accounts, at=max(now, latest) if latest else now, rules=self.rules)
         await read(conn, books, asked)
         return books
 
@@ -83,7 +80,7 @@ class Ledger:
         """
         if receiving := sorted(asked.receiving):
             await store.open_accounts(conn, receiving, self._clock.now())
-        return await store.lock_accounts(conn, ids, self._rules)
+        return await store.lock_accounts(conn, ids, self.rules)
 
 
 def _count(results: Sequence[Result]) -> None:

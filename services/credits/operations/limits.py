@@ -5,6 +5,7 @@ from uuid import UUID
 from libs.chassis import outbox
 from libs.chassis.clock import Clock
 from libs.chassis.pool import Connection, Pool
+from libs.chassis.telemetry import ACCOUNTS_NEAR_NOTHING, OVERDRAFT_POSSIBLE
 from libs.contracts import catalogue
 from libs.contracts.credits import format_credits
 from libs.contracts.events import RunawayResumed
@@ -14,6 +15,7 @@ from libs.contracts.http.limits_v1 import (
     ActorLimitsOrder,
     Actors,
     PurchaseAllowed,
+    UncoveredUsage,
 )
 from services.credits.domain import tallies
 from services.credits.domain.errors import LimitExceededError, UnknownAccountError
@@ -41,6 +43,8 @@ async def read(conn: Connection, account: UUID) -> AccountLimits:
         resumes_at=row["resumes_at"],
         overdraft_limit=row["overdraft_limit"],
         low_balance_threshold=row["low_below"],
+        uncovered_usage=row["uncovered_usage"],
+        holds_blocked=row["uncovered"] is not None,
         sequence=row["sequence"],
     )
 
@@ -66,6 +70,24 @@ async def set_threshold(pool: Pool, ledger: Ledger, account: UUID, threshold: in
             raise UnknownAccountError
         await ledger.apply(conn, [], due=[account])
         return await read(conn, account)
+
+
+async def set_uncovered_usage(pool: Pool, account: UUID, policy: UncoveredUsage | None) -> AccountLimits:
+    """Say what comes of usage that no credits cover; blocked holds are free. Raises UnknownAccountError."""
+    async with pool.transaction() as conn:
+        if not await store.set_uncovered_usage(conn, account, policy):
+            raise UnknownAccountError
+        return await read(conn, account)
+
+
+async def watch_overdrafts(pool: Pool, ledger: Ledger) -> int:
+    """Measure how far accounts may come to be overdrawn, and how many are near nothing; nothing is left to be done."""
+    async with pool.connection() as conn:
+        largest, total, near = await store.possible_overdrafts(conn, limit=ledger.rules.overdraft_limit)
+    OVERDRAFT_POSSIBLE.labels("largest").set(largest)
+    OVERDRAFT_POSSIBLE.labels("sum").set(total)
+    ACCOUNTS_NEAR_NOTHING.set(near)
+    return 0
 
 
 async def set_actor_limits(pool: Pool, clock: Clock, account: UUID, actor: str, order: ActorLimitsOrder) -> Actor:

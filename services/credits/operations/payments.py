@@ -1,21 +1,41 @@
-"""What payments tells us: a payment that succeeded grants its lots, a refunded one takes credits back."""
+"""What payments tells us: what was paid or redeemed grants its lots, a refunded payment takes credits back."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from libs.chassis import failpoints, outbox
 from libs.chassis.pool import Pool
+from libs.chassis.telemetry import log
 from libs.contracts import ids
-from libs.contracts.events import CreditsTakenBack, PaymentRefunded, PaymentSucceeded
+from libs.contracts.events import (
+    CreditsTakenBack,
+    DisputeClosed,
+    DisputeOpened,
+    DisputeUpdated,
+    GiftCardTakenBack,
+    PaymentRefunded,
+    PaymentRefundFailed,
+    PaymentSucceeded,
+    VoucherRedeemed,
+)
 from libs.contracts.events.base import Event
 from libs.contracts.http.credits_v1 import TransactionType
 from services.credits.domain.errors import LotMissingError, ReferenceReusedError
-from services.credits.domain.postings import Cause, Grant, Posting, Result, TakeBack, key_of
+from services.credits.domain.postings import Cause, Grant, Posting, Result, SetAside, TakeBack, key_of
 from services.credits.operations.accounts import granted
 from services.credits.operations.ledger import Ledger
+from services.credits.operations.returns import hold_of
+
+Refunded: TypeAlias = PaymentRefunded | PaymentRefundFailed
+Disputed: TypeAlias = DisputeOpened | DisputeUpdated | DisputeClosed
+Told: TypeAlias = PaymentSucceeded | Refunded | Disputed | VoucherRedeemed | GiftCardTakenBack
+
+_DISPUTE_LIFE = timedelta(days=366)
+"""For how long a dispute may take that nobody tells the end of; then what was set aside for it is free."""
 
 
-async def settle(pool: Pool, ledger: Ledger, events: Sequence[PaymentSucceeded | PaymentRefunded]) -> list[Result]:
+async def settle(pool: Pool, ledger: Ledger, events: Sequence[Told]) -> list[Result]:
     """Apply what payments told, all in one batch; what was told before changes nothing.
 
     Raises LotMissingError and ReferenceReusedError: then nothing of the batch has happened.
@@ -33,10 +53,18 @@ async def settle(pool: Pool, ledger: Ledger, events: Sequence[PaymentSucceeded |
     return results
 
 
-def _postings(event: PaymentSucceeded | PaymentRefunded) -> list[Posting]:
+def _postings(event: Told) -> list[Posting]:
     if isinstance(event, PaymentSucceeded):
         return [*_grants(event)]
-    return [*_take_backs(event)]
+    if isinstance(event, VoucherRedeemed):
+        return [_redeemed(event)]
+    if isinstance(event, GiftCardTakenBack):
+        return [_gift_taken_back(event)]
+    if isinstance(event, Refunded):
+        return [*_take_backs(event, [refund.hex for refund in event.refunds])]
+    if isinstance(event, DisputeOpened):
+        return [*_set_asides(event), *_take_backs(event, [])]
+    return [*_take_backs(event, [event.dispute])]
 
 
 def _grants(event: PaymentSucceeded) -> list[Grant]:
@@ -59,6 +87,39 @@ def _grants(event: PaymentSucceeded) -> list[Grant]:
     ]
 
 
+def _redeemed(event: VoucherRedeemed) -> Grant:
+    """Grant what a voucher brings, once, whoever tells it how often: one that was paid for at what it cost."""
+    reference = ids.show("voucher", event.voucher)
+    paid = event.paid
+    return Grant(
+        account=event.account,
+        key=key_of("voucher", event.account.hex, reference),
+        fingerprint=key_of(str(event.credits), event.kind, *((paid.currency, str(paid.amount_minor)) if paid else ())),
+        amount=event.credits,
+        cause=Cause("purchase" if paid else "granted", "voucher", reference, event.description),
+        lot=ids.new_id(),
+        kind=event.kind,
+        expires_at=event.expires_at,
+        cost_minor=paid.amount_minor if paid else None,
+        currency=paid.currency if paid else None,
+    )
+
+
+def _gift_taken_back(event: GiftCardTakenBack) -> TakeBack:
+    """Follow the price of a gift card; who redeemed it owes nothing of what he has spent."""
+    reference = ids.show("voucher", event.voucher)
+    return TakeBack(
+        account=event.account,
+        key=key_of("take_back", event.account.hex, "purchased", reference, str(event.revision)),
+        fingerprint=key_of(str(event.credits)),
+        amount=event.credits,
+        cause=Cause("payment_refund", "voucher", reference, event.description),
+        kind="purchased",
+        revision=event.revision,
+        owed=False,
+    )
+
+
 _TYPES: dict[str, TransactionType] = {"purchased": "purchase", "membership": "membership"}
 
 
@@ -74,7 +135,28 @@ def _shares(amount: int, weights: Sequence[int]) -> list[int]:
     return shares
 
 
-def _take_backs(event: PaymentRefunded) -> list[TakeBack]:
+def _set_asides(event: DisputeOpened) -> list[SetAside]:
+    """Hold what a bank disputes and has not taken, unless later news of the payment came before."""
+    reference = ids.show("purchase", event.purchase)
+    return [
+        SetAside(
+            account=event.account,
+            key=(hold := hold_of(event.dispute, lot.kind)),
+            fingerprint=hold,
+            amount=lot.credits,
+            cause=Cause("hold", "purchase", reference, "Set aside for a dispute"),
+            id=hold,
+            kind=lot.kind,
+            whole=False,
+            expires_at=event.occurred_at + _DISPUTE_LIFE,
+            revision=event.revision,
+        )
+        for lot in event.set_aside
+    ]
+
+
+def _take_backs(event: Refunded | Disputed, over: Sequence[str]) -> list[TakeBack]:
+    """Follow the totals of what went back; what was set aside for what is over is taken first, or free."""
     reference = ids.show("purchase", event.purchase)
     return [
         TakeBack(
@@ -85,6 +167,7 @@ def _take_backs(event: PaymentRefunded) -> list[TakeBack]:
             cause=Cause("payment_refund", "purchase", reference, event.description),
             kind=lot.kind,
             revision=event.revision,
+            set_aside=tuple(hold_of(one, lot.kind) for one in over),
         )
         for lot in event.take_back
     ]
@@ -97,6 +180,8 @@ def _refuse_what_cannot_be(results: Sequence[Result]) -> None:
         if result.outcome in ("conflict", "invalid"):
             reference = result.posting.cause.reference_id
             raise ReferenceReusedError(f"{reference} came again with other content, or with one that cannot be")
+        if result.outcome in ("not_open", "too_much"):  # only what nobody has paid for is ever refused so
+            log.error("voucher.not_granted", voucher=result.posting.cause.reference_id, outcome=result.outcome)
 
 
 def _tell(result: Result, at: datetime) -> list[Event]:
@@ -105,6 +190,8 @@ def _tell(result: Result, at: datetime) -> list[Event]:
     posting = result.posting
     if isinstance(posting, Grant):
         return [granted(posting, result, at)]
+    if isinstance(posting, SetAside) or result.credits == 0:  # held, or only free again
+        return []
     return [
         CreditsTakenBack(
             account=posting.account,

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import orjson
-
 from libs.chassis.clock import Clock
 from libs.chassis.errors import InvalidRequestError, NotFoundError
 from libs.chassis.pool import Connection, Pool
@@ -111,10 +109,14 @@ async def show_all(pool: Pool, clock: Clock) -> PriceBookVersions:
 async def show(pool: Pool, clock: Clock, version: str) -> PriceBookDocument:
     """Show a version or a draft. Raises NotFoundError."""
     async with pool.connection() as conn:
-        if (found := await store.version(conn, version)) is not None:
-            return _document(_activated(found, await store.names(conn), clock.now()), found.book)
-        if (drafted := await store.draft(conn, version)) is not None:
-            return _document(_drafted(drafted), drafted.book)
+        return _document(*await _find(conn, version, clock.now()))
+
+
+async def _find(conn: Connection, version: str, now: datetime) -> tuple[PriceBookVersion, PriceBook]:
+    if (found := await store.version(conn, version)) is not None:
+        return _activated(found, await store.names(conn), now), found.book
+    if (drafted := await store.draft(conn, version)) is not None:
+        return _drafted(drafted), drafted.book
     raise NotFoundError
 
 
@@ -123,17 +125,17 @@ async def compare(pool: Pool, clock: Clock, version: str, *, since: str | None) 
 
     Raises NotFoundError.
     """
-    new = await show(pool, clock, version)
-    if since is None:
-        async with pool.connection() as conn:
+    now = clock.now()
+    async with pool.connection() as conn:
+        found, new = await _find(conn, version, now)
+        if since is None:
             names = await store.names(conn)
-        before = [name for name, active_from in names if active_from < (new.active_from or clock.now())]
-        if not before:
-            raise NotFoundError(f'no version was active before "{version}": say `since` which one')
-        since = before[-1]
-    old = await show(pool, clock, since)
-    books = [PriceBook.model_validate_json(orjson.dumps(document.book)) for document in (old, new)]
-    return PriceBookChanges(since=since, version=version, changes=changes(*books))
+            before = [name for name, active_from in names if active_from < (found.active_from or now)]
+            if not before:
+                raise NotFoundError(f'no version was active before "{version}": say `since` which one')
+            since = before[-1]
+        _, old = await _find(conn, since, now)
+    return PriceBookChanges(since=since, version=version, changes=changes(old, new))
 
 
 def _document(version: PriceBookVersion, book: PriceBook) -> PriceBookDocument:

@@ -21,6 +21,7 @@ from services.credits.domain.postings import (
     Posting,
     Release,
     Reserve,
+    SetAside,
     Settle,
     Spend,
     TakeBack,
@@ -99,7 +100,7 @@ async def _read_keys(conn: Connection, books: Books, usages: Sequence[Usage]) ->
 
 
 async def _read_references(conn: Connection, books: Books, asked: Asked) -> None:
-    funding: list[Grant | TakeBack] = [*asked.of(Grant), *asked.of(TakeBack)]
+    funding: list[Grant | SetAside | TakeBack] = [*asked.of(Grant), *asked.of(SetAside), *asked.of(TakeBack)]
     if funding:
         names = {(p.kind, p.cause.reference_type or "", p.cause.reference_id or "") for p in funding}
         _attach(books, await store.funded_lots(conn, names))
@@ -128,6 +129,8 @@ async def _read_holds(conn: Connection, books: Books, asked: Asked, due: Sequenc
     named = [posting.hold for posting in settling]
     leasing: list[Settle | Reserve] = [*asked.of(Settle), *asked.of(Reserve)]
     named += [posting.lease for posting in leasing]
+    named += [posting.id for posting in asked.of(SetAside)]
+    named += [id for posting in asked.of(TakeBack) for id in posting.set_aside]
     if named or due:
         books.holds = {hold.id: hold for hold in await store.holds(conn, named, due, books.at)}
 
@@ -144,7 +147,7 @@ async def _read_actors(conn: Connection, books: Books, postings: Sequence[Postin
         actors = await limits.actors(conn, asked) if asked else {}
         if everybody:
             actors.update({name: Actor(*name) for name in asked - actors.keys()})
-    if actors or rules.any:
+    if actors or rules.any or books.rules.count_accounts:
         books.guard = Guard(rules, actors, at=books.at, told=books.told)
 
 
@@ -157,7 +160,9 @@ def _whole(books: Books, asked: Asked) -> set[UUID]:
     whole = {id for id, amount in demand.items() if id in accounts and amount >= accounts[id].head_remaining}
     for transfer in asked.of(Transfer):
         whole.update((transfer.account, transfer.to))
-    whole.update(posting.account for posting in asked.of(Release, Grant, TakeBack, ChargeRefund, Settle, Reserve))
+    whole.update(
+        posting.account for posting in asked.of(Release, Grant, SetAside, TakeBack, ChargeRefund, Settle, Reserve)
+    )
     whole.update(_capturing(books, [*asked.of(Capture), *asked.of(Release)]))
     return whole & accounts.keys()
 

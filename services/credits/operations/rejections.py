@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from libs.chassis.clock import Clock
 from libs.chassis.errors import InvalidRequestError, NotFoundError
@@ -11,7 +11,7 @@ from libs.chassis.pool import Pool
 from libs.contracts import errors as codes
 from libs.contracts import ids
 from libs.contracts.envelope import CloudEvent
-from libs.contracts.events.usage_v1 import UsageData
+from libs.contracts.events.usage_v1 import UsageCost, UsageData
 from libs.contracts.http.base import Page
 from libs.contracts.http.rejections_v1 import Rejection, RejectionQuery, Replay, ReplayOrder
 from services.credits.domain import usage_events
@@ -63,16 +63,15 @@ class Replayer:
         if rejection.replay is not None:
             return rejection
         if rejection.code == codes.EVENT_ID_REUSED.code:
-            raise RefusedError(
-                codes.EVENT_ID_REUSED, "An event with this source and id came before, and that one stands."
-            )
+            raise _reused()
         event = _corrected(rejection, order)
         return await self._burn(rejection, event, await self._rate(rejection, event), by)
 
     async def _rate(self, rejection: Rejection, event: UsageEvent) -> Usage:
         """Rate it by its own time, under another key than its own: that one stays refused. Raises RefusedError."""
-        dated = event if event.time is not None else replace(event, time=rejection.at)
-        found = rated(await self._prices.timeline(), dated, self._clock.now(), oldest=None)
+        time = event.time or rejection.at
+        timeline = await self._prices.timeline_since(time)
+        found = rated(timeline, replace(event, time=time), self._clock.now(), oldest=None)
         if found.refusal is not None:
             raise RefusedError(found.refusal.code, found.refusal.detail)
         assert found.posting is not None  # noqa: S101 - one of the two is there
@@ -86,9 +85,17 @@ class Replayer:
                 done = Replay(transaction=posting.key, credits=posting.amount, event=text, by=by, at=at)
                 await store.note_replay(conn, _name(rejection.id), done)
                 return rejection.model_copy(update={"replay": done})
-        if result.outcome in ("duplicate", "conflict"):  # somebody else was as fast
-            return await show(self._pool, rejection.id)
-        raise RefusedError(*answers.why(result))
+        if result.outcome in ("duplicate", "conflict"):  # somebody was as fast, or another event of this name was burnt
+            found = await show(self._pool, rejection.id)
+            if found.replay is None:
+                raise _reused()
+            return found
+        code, detail, facts = answers.why(result)
+        raise RefusedError(code, detail, **facts)
+
+
+def _reused() -> RefusedError:
+    return RefusedError(codes.EVENT_ID_REUSED, "Another event with this source and id was burnt, and that one stands.")
 
 
 def _corrected(rejection: Rejection, order: ReplayOrder) -> UsageEvent:
@@ -109,6 +116,7 @@ def _rewritten(event: UsageEvent, order: ReplayOrder) -> CloudEvent:
     data = UsageData(
         quantity=event.quantity if order.quantity is None else order.quantity,
         properties=event.properties if order.properties is None else order.properties,
+        cost=UsageCost(**asdict(event.cost)) if event.cost is not None else None,
     )
     return CloudEvent(
         id=event.id,
@@ -117,7 +125,7 @@ def _rewritten(event: UsageEvent, order: ReplayOrder) -> CloudEvent:
         subject=ids.show("account", event.account),
         time=event.time,
         actor=event.actor,
-        data=data.model_dump(mode="json"),
+        data=data.model_dump(mode="json", exclude_none=True),
     )
 
 

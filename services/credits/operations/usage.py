@@ -60,7 +60,7 @@ def rated(timeline: Timeline, event: UsageEvent, now: datetime, *, oldest: timed
         key=event.key,
         fingerprint=event.fingerprint,
         amount=rating.credits,
-        metered=metered(rating, event.meter, event.time or now) if rating.counted else None,
+        metered=metered(rating, event.meter, event.time or now),
         cause=cause,
         actor=event.actor,
         undated=event.time is None,

@@ -238,3 +238,91 @@ FULL JOIN (
     GROUP BY account_id, day, meter
 ) AS e ON e.account_id = d.account_id AND e.day = d.day AND e.meter = d.meter
 WHERE (d.usages, d.quantity, d.credits) IS DISTINCT FROM (e.usages, e.quantity, e.credits);
+
+-- name: the sums of costs are those of the entries that they cover
+SELECT coalesce(d.account_id, e.account_id) AS account, e.day, e.meter, e.currency, d.amount_micros, e.amount_micros AS by_entries
+FROM (SELECT * FROM cost_day WHERE account_id BETWEEN $1 AND $2) AS d
+FULL JOIN (
+    SELECT account_id, day, meter, currency, sum(amount_micros) AS amount_micros
+    FROM usage_cost
+    WHERE account_id BETWEEN $1 AND $2 AND batch_id <= (SELECT last_batch FROM usage_summed)
+    GROUP BY account_id, day, meter, currency
+) AS e ON (e.account_id, e.day, e.meter, e.currency) = (d.account_id, d.day, d.meter, d.currency)
+WHERE d.amount_micros IS DISTINCT FROM e.amount_micros;
+
+-- name: the sums of what became of lots are those of the entries that they cover
+SELECT
+    coalesce(d.lot_id, e.lot_id) AS lot, e.day, d.burnt, e.burnt AS burnt_by_entries, d.expired, d.transferred, d.taken_back
+FROM (SELECT * FROM lot_day WHERE account_id BETWEEN $1 AND $2) AS d
+FULL JOIN (
+    SELECT
+        account_id, day, lot_id, sum(burnt) AS burnt, sum(expired) AS expired, sum(transferred) AS transferred,
+        sum(taken_back) AS taken_back
+    FROM lot_movement
+    WHERE account_id BETWEEN $1 AND $2 AND batch_id <= (SELECT last_batch FROM usage_summed)
+    GROUP BY account_id, day, lot_id
+) AS e ON (e.account_id, e.day, e.lot_id) = (d.account_id, d.day, d.lot_id)
+WHERE (d.burnt, d.expired, d.transferred, d.taken_back) IS DISTINCT FROM (e.burnt, e.expired, e.transferred, e.taken_back);
+
+-- name: a lot that was paid for has lost before a day what it lost on the days before
+SELECT lot_id AS lot, day, gone_before, by_days
+FROM (
+    SELECT
+        d.lot_id, d.day, d.gone_before,
+        coalesce(sum(d.burnt + d.expired + d.transferred + d.taken_back) OVER (
+            PARTITION BY d.lot_id ORDER BY d.day ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ), 0) AS by_days
+    FROM lot_day AS d INNER JOIN lot AS l ON l.id = d.lot_id
+    WHERE d.account_id BETWEEN $1 AND $2 AND l.cost_minor IS NOT NULL
+) AS followed
+WHERE gone_before <> by_days;
+
+-- name: what was paid for credits and became of it is what became of the lots
+SELECT day, currency, d.sold_minor, d.recognised_minor, l.sold_minor AS sold_by_lots, l.recognised_minor AS recognised_by_lots
+FROM deferred_day AS d
+FULL JOIN (
+    SELECT
+        day, currency, sum(sold_minor) AS sold_minor, sum(recognised_minor) AS recognised_minor,
+        sum(returned_minor) AS returned_minor, sum(breakage_minor) AS breakage_minor,
+        sum(transferred_minor) AS transferred_minor
+    FROM (
+        SELECT
+            day, currency, cost_minor AS sold_minor, 0 AS recognised_minor, 0 AS returned_minor, 0 AS breakage_minor,
+            0 AS transferred_minor
+        FROM lot_sold
+        WHERE batch_id <= (SELECT last_batch FROM usage_summed)
+        UNION ALL
+        SELECT m.day, l.currency, 0, w.recognised_minor, w.returned_minor, w.breakage_minor, w.transferred_minor
+        FROM lot_day AS m INNER JOIN lot AS l ON l.id = m.lot_id
+        CROSS JOIN LATERAL
+            paid_for_day(l.cost_minor, l.granted, m.gone_before, m.taken_back, m.expired, m.transferred, m.burnt) AS w
+        WHERE l.cost_minor IS NOT NULL
+    ) AS each_lot
+    GROUP BY day, currency
+) AS l USING (day, currency)
+WHERE
+    (d.sold_minor, d.recognised_minor, d.returned_minor, d.breakage_minor, d.transferred_minor)
+    IS DISTINCT FROM (l.sold_minor, l.recognised_minor, l.returned_minor, l.breakage_minor, l.transferred_minor);
+
+-- name: what was granted remains, is held, burnt, expired, transferred or taken back, of lots that are summed
+SELECT l.id AS lot, l.granted, l.remaining, e.held, d.burnt, d.expired, d.transferred, l.taken_back
+FROM lot_now AS l
+INNER JOIN (
+    SELECT
+        lot_id, max(batch_id) AS last_batch,
+        sum(CASE 'held'::bucket WHEN to_bucket THEN amount WHEN from_bucket THEN -amount ELSE 0 END) AS held
+    FROM entry
+    WHERE lot_id IS NOT NULL AND account_id BETWEEN $1 AND $2
+    GROUP BY lot_id
+) AS e ON e.lot_id = l.id AND e.last_batch <= (SELECT last_batch FROM usage_summed)
+LEFT JOIN (
+    SELECT lot_id, sum(burnt) AS burnt, sum(expired) AS expired, sum(transferred) AS transferred
+    FROM lot_day
+    WHERE account_id BETWEEN $1 AND $2
+    GROUP BY lot_id
+) AS d ON d.lot_id = l.id
+WHERE
+    l.account_id BETWEEN $1 AND $2
+    -- what a charge's refund made is what was burnt before
+    AND CASE WHEN l.reference_type = 'charge_refund' THEN 0 ELSE l.granted END
+    <> l.remaining + e.held + l.taken_back + coalesce(d.burnt + d.expired + d.transferred, 0);

@@ -8,6 +8,8 @@ from uuid import UUID
 from libs.chassis.pool import Connection, Record
 from libs.contracts.events import BalanceChanged
 from libs.contracts.http.credits_v1 import Balance, ExpiringCredits, Totals
+from services.credits.domain.books import Rules
+from services.credits.domain.enforcement import possible_overdraft
 
 
 async def sequences(conn: Connection, accounts: Sequence[UUID]) -> dict[UUID, int]:
@@ -51,6 +53,11 @@ async def balances(conn: Connection, accounts: Sequence[UUID]) -> list[AccountBa
     return [_balance(row) for row in rows]
 
 
+async def is_near_nothing(conn: Connection, account: UUID) -> bool:
+    """Tell whether services should hold before they work for the account."""
+    return await conn.fetchval("SELECT hold_first FROM account WHERE id = $1", account) is True
+
+
 async def is_due(conn: Connection, account: UUID, at: datetime) -> bool:
     """Tell whether something of the account may have expired and is not posted yet."""
     return await conn.fetchval("SELECT true FROM account WHERE id = $1 AND next_due <= $2", account, at) is True
@@ -62,7 +69,7 @@ async def due_accounts(conn: Connection, at: datetime, limit: int) -> list[UUID]
     return [row["id"] for row in rows]
 
 
-async def balance(conn: Connection, account: UUID) -> Balance | None:
+async def balance(conn: Connection, account: UUID, rules: Rules) -> Balance | None:
     """Read an account's whole balance; what is due must be posted."""
     row = await conn.fetchrow(
         """SELECT c.*, l.by_kind, n.expires_at AS next_at, n.remaining AS next_credits
@@ -80,11 +87,13 @@ async def balance(conn: Connection, account: UUID) -> Balance | None:
             WHERE c.id = $1""",
         account,
     )
-    return None if row is None else _whole_balance(row)
+    return None if row is None else _whole_balance(row, rules)
 
 
-def _whole_balance(row: Record) -> Balance:
+def _whole_balance(row: Record, rules: Rules) -> Balance:
     has = _balance(row)
+    own_limit = row["overdraft_limit"]
+    limit = rules.overdraft_limit if own_limit is None else own_limit
     return Balance(
         account=has.account,
         available=has.available,
@@ -101,6 +110,8 @@ def _whole_balance(row: Record) -> Balance:
             refunded=row["refunded"],
         ),
         sequence=has.sequence,
+        enforcement="holds" if row["hold_first"] and rules.enforcement.adapts else "events",
+        possible_overdraft=possible_overdraft(row["state"], available=row["available"], limit=limit),
         low=row["low"] is not False,
         state=row["state"],
     )

@@ -31,7 +31,8 @@ async def open_accounts(conn: Connection, accounts: Sequence[UUID], at: datetime
 _ACCOUNTS = """
     SELECT id, state, available, held, debt, coalesce(overdraft_limit, $2), sequence, head_lot, head_remaining,
            next_due, earned, purchased, spent, expired, refunded, overdraft_ever, coalesce(low_below, $3), low,
-           resumes_at, limits_actors, hour, hour_spent, hour_before_spent, day_spends, changed_at
+           resumes_at, limits_actors, coalesce(uncovered_usage = 'block_holds', $4), uncovered, hold_first,
+           hour, hour_spent, hour_before_spent, day_spends, changed_at
       FROM account WHERE id = ANY($1) ORDER BY id"""
 
 
@@ -43,7 +44,7 @@ async def lock_accounts(
     A statement of its own, before any other reads what belongs to them: those would see it as it was before the lock.
     The rows themselves come as they are once locked.
     """
-    rows = await conn.fetch(f"{_ACCOUNTS} FOR NO KEY UPDATE", accounts, rules.overdraft_limit, rules.low_below)
+    rows = await conn.fetch(f"{_ACCOUNTS} FOR NO KEY UPDATE", accounts, *_defaults(rules))
     return _accounts(rows, rules)
 
 
@@ -51,19 +52,24 @@ async def read_accounts(
     conn: Connection, accounts: Sequence[UUID], rules: Rules
 ) -> tuple[dict[UUID, Account], datetime | None]:
     """Read the accounts as `lock_accounts` does, and lock none."""
-    rows = await conn.fetch(_ACCOUNTS, accounts, rules.overdraft_limit, rules.low_below)
+    rows = await conn.fetch(_ACCOUNTS, accounts, *_defaults(rules))
     return _accounts(rows, rules)
 
 
+def _defaults(rules: Rules) -> tuple[int, int, bool]:
+    """Give what holds for accounts that have nothing of their own."""
+    return rules.overdraft_limit, rules.low_below, rules.enforcement.blocks_holds
+
+
 def _accounts(rows: Sequence[Record], rules: Rules) -> tuple[dict[UUID, Account], datetime | None]:
-    counting = rules.limits.count_accounts
+    counting = rules.count_accounts
     latest: datetime | None = None
     locked: dict[UUID, Account] = {}
     for row in rows:
-        account = locked[row[0]] = Account(*row[:20])
+        account = locked[row[0]] = Account(*row[:23])
         if counting:
-            account.tally = Tally(*row[20:24])
-        changed_at = row[24]
+            account.tally = Tally(*row[23:27])
+        changed_at = row[27]
         if latest is None or changed_at > latest:
             latest = changed_at
     return locked, latest
@@ -130,7 +136,7 @@ async def funded_lots(conn: Connection, references: Iterable[tuple[str, str, str
 
 
 HOLD = """hold.id, account_id, state, reserved, captured, placed_at, expires_at, ends_by, reference_type, reference_id,
-          description, details::text, parts, actor, settled_at, reserve, metered, price_version"""
+          description, details::text, parts, actor, settled_at, reserve, metered, price_version, set_aside"""
 
 
 async def holds(conn: Connection, ids: Sequence[UUID], accounts: Sequence[UUID], due: datetime) -> list[HeldCredits]:
@@ -279,21 +285,22 @@ async def _write_lots(conn: Connection, lots: Sequence[Lot]) -> None:
 
 
 async def _write_holds(conn: Connection, holds: Sequence[HeldCredits]) -> None:
-    if new := [(*astuple(hold)[:12], _parts(hold), *_of_lease_too(hold)) for hold in holds if hold.new]:
+    if new := [(*astuple(hold)[:12], _parts(hold), *_the_rest(hold)) for hold in holds if hold.new]:
         await conn.execute(
             """INSERT INTO hold (id, account_id, state, reserved, captured, placed_at, expires_at, ends_by,
                                  reference_type, reference_id, description, details, parts, actor, settled_at,
-                                 reserve, metered, price_version)
+                                 reserve, metered, price_version, set_aside)
                SELECT h.id, h.account_id, h.state, h.reserved, h.captured, h.placed_at, h.expires_at, h.ends_by,
                       h.reference_type, h.reference_id, h.description, h.details::json, h.parts::jsonb, h.actor,
-                      h.settled_at, h.reserve, h.metered, h.price_version
+                      h.settled_at, h.reserve, h.metered, h.price_version, h.set_aside
                  FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::timestamptz[],
                              $7::timestamptz[], $8::timestamptz[], $9::text[], $10::text[], $11::text[], $12::text[],
-                             $13::text[], $14::text[], $15::timestamptz[], $16::bigint[], $17::numeric[], $18::text[])
+                             $13::text[], $14::text[], $15::timestamptz[], $16::bigint[], $17::numeric[], $18::text[],
+                             $19::boolean[])
                       AS h (id, account_id, state, reserved, captured, placed_at, expires_at, ends_by, reference_type,
                             reference_id, description, details, parts, actor, settled_at, reserve, metered,
-                            price_version)""",
-            *_columns(new, 18),
+                            price_version, set_aside)""",
+            *_columns(new, 19),
         )
     if old := [_changed_hold(hold) for hold in holds if not hold.new]:
         await conn.execute(
@@ -307,8 +314,8 @@ async def _write_holds(conn: Connection, holds: Sequence[HeldCredits]) -> None:
         )
 
 
-def _of_lease_too(hold: HeldCredits) -> tuple[Any, ...]:
-    return hold.actor, hold.settled_at, hold.reserve, hold.metered, hold.price_version
+def _the_rest(hold: HeldCredits) -> tuple[Any, ...]:
+    return hold.actor, hold.settled_at, hold.reserve, hold.metered, hold.price_version, hold.set_aside
 
 
 def _changed_hold(h: HeldCredits) -> tuple[Any, ...]:

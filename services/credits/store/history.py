@@ -96,7 +96,8 @@ def lot(row: Record) -> Lot:
 _FIRST_ENTRIES = """
 SELECT * FROM entry
  WHERE account_id = $1 AND leg = 0 AND at >= $2 AND at <= $3 AND (at, sequence) < ($3, $4)
-   AND ($8::text IS NULL OR description ILIKE $8 OR reference_id ILIKE $8 OR details::text ILIKE $8)
+   AND ($8::text IS NULL OR description ILIKE $8 OR reference_id ILIKE $8
+        OR regexp_replace(details::text, ',"cost":[0-9]+,"currency":"[a-z]{{3}}"', '') ILIKE $8)
    AND {which}
  ORDER BY at DESC, sequence DESC LIMIT $9
 """
@@ -219,7 +220,11 @@ def _paid(row: Record) -> Money | None:
     return None if row["cost_minor"] is None else Money(amount_minor=row["cost_minor"], currency=row["currency"])
 
 
+_NOT_SHOWN = {"properties", "metadata", "actor", "time", "cost", "currency"}
+"""The first two are shown one by one; what a usage cost the operator is nobody else's business."""
+
+
 def _metadata(details: dict[str, Any]) -> dict[str, str]:
     nested = {**details.get("properties", {}), **details.get("metadata", {})}
-    plain = {name: value for name, value in details.items() if name not in ("properties", "metadata", "actor", "time")}
+    plain = {name: value for name, value in details.items() if name not in _NOT_SHOWN}
     return {name: str(value) for name, value in {**plain, **nested}.items()}

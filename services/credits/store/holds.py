@@ -20,7 +20,7 @@ class Wanted(NamedTuple):
 async def find(conn: Connection, account: UUID, hold: UUID) -> HeldCredits | None:
     """Find a hold of an account."""
     row = await conn.fetchrow(
-        f"SELECT {HOLD} FROM hold WHERE id = $1 AND account_id = $2",  # noqa: S608 - a constant
+        f"SELECT {HOLD} FROM hold WHERE id = $1 AND account_id = $2 AND NOT set_aside",  # noqa: S608 - a constant
         hold,
         account,
     )
@@ -33,7 +33,8 @@ async def page(
     """Read holds of an account, newest first."""
     rows = await conn.fetch(
         f"""SELECT {HOLD} FROM hold
-             WHERE account_id = $1 AND ($2::uuid IS NULL OR id < $2) AND ($3::text IS NULL OR state = $3)
+             WHERE account_id = $1 AND NOT set_aside
+                   AND ($2::uuid IS NULL OR id < $2) AND ($3::text IS NULL OR state = $3)
                    AND ($4::text IS NULL OR reference_type = $4) AND ($5::text IS NULL OR reference_id = $5)
              ORDER BY id DESC LIMIT $6""",  # noqa: S608 - a constant
         account,

@@ -109,12 +109,17 @@ async def write_marks(conn: Connection, marked: Sequence[Account]) -> None:
         return
     await conn.execute(
         """UPDATE account SET state = n.state, resumes_at = n.resumes_at, low = n.low,
-                              overdraft_ever = n.overdraft_ever
-             FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::boolean[], $5::bigint[])
-                  AS n (id, state, resumes_at, low, overdraft_ever)
+                              overdraft_ever = n.overdraft_ever, uncovered = n.uncovered, hold_first = n.hold_first
+             FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::boolean[], $5::bigint[], $6::bigint[],
+                         $7::boolean[])
+                  AS n (id, state, resumes_at, low, overdraft_ever, uncovered, hold_first)
             WHERE account.id = n.id""",
-        *zip(*((a.id, a.state, a.resumes_at, a.low, a.overdraft_ever) for a in marked), strict=True),
+        *zip(*(_marks(account) for account in marked), strict=True),
     )
+
+
+def _marks(a: Account) -> tuple[Any, ...]:
+    return a.id, a.state, a.resumes_at, a.low, a.overdraft_ever, a.uncovered, a.hold_first
 
 
 async def set_overdraft_limit(conn: Connection, account: UUID, limit: int | None) -> bool:
@@ -133,11 +138,40 @@ async def set_low_below(conn: Connection, account: UUID, threshold: int | None) 
     )
 
 
-async def limits_of(conn: Connection, account: UUID) -> Record | None:
-    """Read an account's state, overdraft_limit, low_below, resumes_at and sequence."""
-    return await conn.fetchrow(
-        "SELECT state, overdraft_limit, low_below, resumes_at, sequence FROM account WHERE id = $1", account
+async def set_uncovered_usage(conn: Connection, account: UUID, policy: str | None) -> bool:
+    """Give an account a policy of its own, or the deployment's again, and begin anew; False if there is none such."""
+    return (
+        await conn.fetchval(
+            "UPDATE account SET uncovered_usage = $2, uncovered = NULL WHERE id = $1 RETURNING true",
+            account,
+            policy,
+        )
+        is True
     )
+
+
+async def limits_of(conn: Connection, account: UUID) -> Record | None:
+    """Read an account's state, its own limits, and its sequence."""
+    return await conn.fetchrow(
+        """SELECT state, overdraft_limit, low_below, uncovered_usage, uncovered, resumes_at, sequence
+             FROM account WHERE id = $1""",
+        account,
+    )
+
+
+async def possible_overdrafts(conn: Connection, *, limit: int) -> tuple[int, int, int]:
+    """Tell the largest overdraft that any account may come to, their sum, and how many accounts are to hold first."""
+    rows = await conn.fetch(
+        """SELECT coalesce(max(possible), 0), coalesce(sum(possible), 0)::bigint, count(*) FILTER (WHERE hold_first)
+             FROM (SELECT hold_first,
+                          greatest(-available, 0,
+                                   CASE WHEN state NOT IN ('frozen', 'closed')
+                                        THEN coalesce(overdraft_limit, $1) END) AS possible
+                     FROM account) AS account""",
+        limit,
+    )
+    largest, total, near = rows[0]
+    return largest, total, near
 
 
 async def change_state(

@@ -26,7 +26,8 @@ SERVICE = Path(__file__).parents[3] / "services" / "credits"
 SCHEMA = migrations.read("chassis", migrations.PLUMBING) + migrations.read("credits", SERVICE / "migrations")
 CALLER = "key:key_tests"
 GATEWAYS_KEY = "gateway.json"
-"""In the folder of a running API: the key by which it is asked."""
+"""In the folder of a running API: the key by which it is asked; payments has one too."""
+PAYMENTS_KEY = "payments.json"
 
 
 @dataclass
@@ -63,6 +64,14 @@ class Api:
         asked = params | ({"account": ids.show("account", account)} if account else {})
         return await self.http.get(f"/internal/v1{path}", params=asked, headers=self._token())
 
+    async def put(self, path: str, body: Any, *, caller: str = CALLER) -> httpx2.Response:
+        """Have something be so."""
+        return await self.http.put(f"/internal/v1{path}", json=body, headers={"Scrip-Caller": caller, **self._token()})
+
+    async def delete(self, path: str) -> httpx2.Response:
+        """Have something be gone."""
+        return await self.http.delete(f"/internal/v1{path}", headers=self._token())
+
     async def charge(
         self, account: UUID, amount: str | None = "1", *, key: str | None = None, **more: Any
     ) -> httpx2.Response:
@@ -92,9 +101,11 @@ async def serving(
     database: ServiceDatabase, infrastructure: Infrastructure, *, catalogue: Catalogue, folder: Path
 ) -> AsyncIterator[Api]:
     """Run the API."""
-    keys, key, port = folder / "services.json", new_key("gateway"), free_ports(1)[0]
-    keys.write_text(json.dumps({"keys": [key.as_dict(private=False)]}))
-    (folder / GATEWAYS_KEY).write_text(json.dumps(key.as_dict(private=True)))
+    keys, port = folder / "services.json", free_ports(1)[0]
+    known = {name: new_key(name) for name in ("gateway", "payments")}
+    keys.write_text(json.dumps({"keys": [key.as_dict(private=False) for key in known.values()]}))
+    for name, key in known.items():
+        (folder / f"{name}.json").write_text(json.dumps(key.as_dict(private=True)))
     (folder / "catalogue.yaml").write_text(catalogue.model_dump_json())
     given: dict[str, Any] = {
         "database_url": database.app_url,
@@ -113,7 +124,7 @@ async def serving(
             started.append(part)
         url = f"http://127.0.0.1:{port}"
         async with httpx2.AsyncClient(base_url=url, timeout=30, trust_env=False) as http:
-            yield Api(http, Signer("gateway", key))
+            yield Api(http, Signer("gateway", known["gateway"]))
     finally:
         for part in reversed(started):
             await part.stop()

@@ -11,6 +11,7 @@ import pytest
 
 from libs.contracts import ids
 from services.credits.domain.postings import ChargeRefund, Grant, Hold, Posting, Release, Result, Transfer
+from services.credits.operations.expiry import settle_due
 from tests.support.books import assert_books_balance
 from tests.support.databases import ServicePool
 from tests.support.ledger import Credits, used
@@ -130,6 +131,29 @@ async def test_a_hold_that_expires_while_it_is_captured_is_either_captured_or_fr
     assert captured + said.count(["hold_expired"]) == 20
     balance = await credits.balance(account)
     assert (balance.held, balance.available, balance.totals.spent) == (0, 100 - captured, captured)
+
+
+async def test_lots_that_expire_while_they_are_spent_are_spent_or_written_off_once_by_however_many_workers(
+    credits: Credits,
+) -> None:
+    account = ids.new_id()
+    instants = [START + timedelta(minutes=n) for n in range(1, 21)]
+    await credits.apply(*(granting(account, 1, until=instant) for instant in instants))
+
+    async def expire() -> None:
+        await settle_due(credits.pool, credits.ledger, credits.clock)
+
+    assert isinstance(credits.clock, StoppedClock)
+    spent = 0
+    for instant in instants:
+        credits.clock.instant = instant
+        _, [outcome], _ = await gather(expire(), credits.outcomes(spending(account, 1)), expire())
+        spent += outcome == "accepted"
+    credits.clock.instant -= timedelta(hours=1)
+    await gather(expire(), expire())
+    totals = (await credits.balance(account)).totals
+    assert (totals.spent, totals.expired) == (spent, len(instants) - spent)
+    assert 0 < spent < len(instants)
 
 
 def a_batch(rng: random.Random, accounts: Sequence[UUID], credits: Credits) -> list[Posting]:

@@ -85,6 +85,7 @@ async def test_an_estimate_changes_nothing_and_says_which_rules_make_the_price(c
                 "price_version": "tiers-1",
                 "affordable": True,
                 "available": "274.5",
+                "enforcement": "events",
                 "code": None,
                 "detail": None,
             }

@@ -21,8 +21,9 @@ from libs.contracts.credits import parse_credits
 from libs.contracts.envelope import CloudEvent
 from services.credits.operations import insight
 from services.credits.operations.sealing import Sealer
-from services.credits.store import usage_days
+from services.credits.store import summing
 from tests.integration.credits.serving import Api, problem
+from tests.integration.credits.summing import sum_up
 from tests.integration.credits.travelling import Travel
 from tests.support.books import breaches
 from tests.support.databases import ServicePool
@@ -51,19 +52,6 @@ def catalogue() -> Catalogue:
 @pytest.fixture
 def sealer(credits: Credits) -> Sealer:
     return Sealer(credits.pool, credits.clock, None)
-
-
-async def sum_up(credits: Credits, sealer: Sealer) -> None:
-    """Seal all there is, and sum it."""
-    await credits.timeline()
-    async with asyncio.timeout(30):
-        while True:
-            await sealer.seal()
-            await insight.sum_up(credits.pool, credits.prices)
-            async with credits.pool.connection() as conn:
-                behind = "SELECT (SELECT max(id) FROM batch) > (SELECT last_batch FROM usage_summed)"
-                if not await conn.fetchval(behind):
-                    return
 
 
 async def summed(api: Api, account: UUID, **query: Any) -> dict[str, Any]:
@@ -172,11 +160,11 @@ async def test_blocks_that_two_have_found_are_added_once(credits: Credits, api: 
     async with credits.pool.connection() as conn, asyncio.timeout(30):
         while await conn.fetchval("SELECT max(id) FROM batch") > (await last_sealed(conn)):
             await sealer.seal()
-        found = await usage_days.next_blocks(conn, most=20)
+        found = await summing.next_blocks(conn, most=20)
         assert found is not None
         for is_added in (True, False):
             async with conn.transaction():
-                assert await usage_days.add_blocks(conn, found, []) is is_added
+                assert await summing.add_blocks(conn, found, []) is is_added
     assert (await summed(api, account))["credits"] == "6"
 
 

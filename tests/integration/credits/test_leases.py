@@ -16,7 +16,7 @@ from libs.contracts.catalogue import Catalogue
 from services.credits.operations import insight
 from services.credits.operations.expiry import settle_due
 from services.credits.operations.sealing import Sealer
-from tests.integration.credits.serving import CALLER, Api, problem
+from tests.integration.credits.serving import Api, problem
 from tests.integration.credits.travelling import Travel
 from tests.support.ledger import CATALOGUE, Credits, used
 
@@ -32,7 +32,7 @@ TIERED = {"unit": "call", "allowance": "5", "prices": [{"credits": "1"}]}
 @pytest.fixture
 def catalogue() -> Catalogue:
     book = {"version": "lease-1", "meters": {"stream": STREAM, "calls": TIERED}}
-    document = CATALOGUE.model_dump(mode="json") | {"policies": {"longest_hold_seconds": 3600}}
+    document = CATALOGUE.model_dump(mode="json") | {"policies": {"longest_hold_seconds": 3599}}
     return Catalogue.of(document | {"price_book": book})
 
 
@@ -115,8 +115,7 @@ async def test_a_lease_keeps_the_prices_it_began_with(credits: Credits, api: Api
     account = await credits.open_with("50")
     lease = await begun(api, account, "4")
     dearer = {"version": "lease-2", "meters": {"stream": STREAM | {"prices": [{"credits": "9"}]}}}
-    headers = api._token() | {"Scrip-Caller": CALLER}
-    await api.http.put("/internal/v1/price-books/lease-2", json=dearer, headers=headers)
+    await api.put("/price-books/lease-2", dearer)
     await api.post("/price-books/lease-2/activate")
     for seconds in (20, 40, 60, 80):
         await travel(seconds=20)
@@ -130,7 +129,7 @@ async def test_what_a_lease_used_is_summed_though_it_never_ended_well(
 ) -> None:
     account = await credits.open_with("50")
     lease = await begun(api, account, "4")
-    for seconds in (50, 70, 200):
+    for seconds in (50, 55, 70, 115, 200):
         await beat(api, account, lease, seconds)
     await travel(minutes=2)
     await settle_due(credits.pool, credits.ledger, credits.clock)
@@ -224,6 +223,7 @@ async def test_leases_of_one_account_never_spend_more_than_there_is(credits: Cre
         ({"meter": "calls", "properties": {}}, 422, "PAY022"),
         ({"heartbeat_seconds": 0}, 422, "PAY007"),
         ({"heartbeat_seconds": 3601}, 422, "PAY007"),
+        ({"heartbeat_seconds": 3600}, 422, "PAY039"),
     ],
 )
 async def test_a_lease_that_cannot_be_begun_is_refused(

@@ -25,7 +25,6 @@ PROFILE = settings(
     max_examples=int(ASKED_FOR or 400),
     report_multiple_bugs=False,
     derandomize=ASKED_FOR is None,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

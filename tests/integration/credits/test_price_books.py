@@ -39,8 +39,7 @@ def another(tmp_path: Path) -> Path:
 
 
 async def put(api: Api, version: str, document: Any) -> Any:
-    headers = api._token() | {"Scrip-Caller": "staff:ada"}
-    return await api.http.put(f"/internal/v1/price-books/{version}", json=document, headers=headers)
+    return await api.put(f"/price-books/{version}", document, caller="staff:ada")
 
 
 async def activate(api: Api, version: str, **order: Any) -> Any:
@@ -152,8 +151,7 @@ async def test_a_draft_that_cannot_be_used_is_refused_with_the_place(
 async def test_a_draft_can_be_dropped_and_has_the_name_it_is_put_under(credits: Credits, api: Api) -> None:
     assert problem(await put(api, "test-3", DEARER)) == (422, "PAY007")
     await put(api, "test-2", DEARER)
-    path = "/internal/v1/price-books/test-2"
-    gone = [await api.http.delete(path, headers=api._token()) for _ in range(2)]
+    gone = [await api.delete("/price-books/test-2") for _ in range(2)]
     assert [answer.status_code for answer in gone] == [204, 404]
     assert await states(api) == {"test-1": "active"}
 

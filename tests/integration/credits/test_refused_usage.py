@@ -13,6 +13,7 @@ from libs.contracts import ids
 from services.credits.domain import usage_events
 from services.credits.operations import usage
 from tests.integration.credits.serving import Api, problem
+from tests.integration.credits.travelling import Travel
 from tests.support.ledger import Credits, used
 
 
@@ -148,6 +149,29 @@ def test_a_correction_reads_values_as_what_they_look_like() -> None:
     order = rejections.correction("video", None, ["hd=true", "seconds=12", "note=a=b", "size=-1"])
     assert order.properties == {"hd": True, "seconds": 12, "note": "a=b", "size": -1}
     assert (order.meter, order.quantity) == ("video", None)
+
+
+async def test_of_two_rejected_events_of_one_name_one_is_burnt(credits: Credits, api: Api) -> None:
+    account = await credits.open()
+    await credits.use(used(account, "teleport", 1, id="1"))
+    await credits.use(used(account, "telepathy", 2, id="1"))
+    first, second = await rejected(api)
+    assert (await replay(api, first, meter="credit")).status_code == 200
+    assert problem(await replay(api, second, meter="credit")) == (409, "PAY024")
+    assert len(await rejected(api, state="replayed")) == 1
+
+
+async def test_usage_of_long_ago_is_burnt_by_the_prices_of_then(credits: Credits, api: Api, travel: Travel) -> None:
+    account = await credits.open()
+    await credits.use(used(account, "credit", 30).model_copy(update={"time": credits.clock.now()}))
+    dearer = {"version": "test-2", "meters": {"credit": {"unit": "credit", "prices": [{"credits": "3"}]}}}
+    await api.put("/price-books/test-2", dearer)
+    await api.post("/price-books/test-2/activate")
+    await travel(days=60)
+    await credits.use(used(account, "credit", 30))
+    await credits.tell_payment(account, "500")
+    now, then = await rejected(api)
+    assert [(await replay(api, each)).json()["replay"]["credits"] for each in (now, then)] == ["90", "30"]
 
 
 async def test_rejected_usage_that_nobody_knows_is_not_found(api: Api) -> None:

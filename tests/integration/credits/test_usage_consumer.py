@@ -1,6 +1,7 @@
 """The usage consumer against a real broker: workers join, leave and die in the middle of a stream."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
@@ -94,6 +95,27 @@ async def test_workers_that_join_and_leave_in_the_middle_of_a_stream_charge_ever
 
 async def _all(credits: Credits, accounts: Sequence[UUID], events: int) -> bool:
     return await spent(credits, accounts) >= events
+
+
+async def test_events_come_structured_binary_and_in_batches_and_one_bad_event_of_a_batch_is_alone(
+    credits: Credits, worker: Worker, infrastructure: Infrastructure
+) -> None:
+    account = await credits.open()
+    key, twice = ids.show("account", account).encode(), used(account)
+    told = json.loads(twice.encode())
+    headers = [(f"ce_{name}", str(value).encode()) for name, value in told.items() if name != "data"]
+    batch = [json.loads(used(account).encode()), {"id": "bad"}, json.loads(used(account).encode())]
+    await worker().start()
+    async with producing(infrastructure) as producer:
+        await producer.send_and_wait(USAGE_EVENTS.name, json.dumps(told["data"]).encode(), key=key, headers=headers)
+        await producer.send_and_wait(USAGE_EVENTS.name, twice.encode(), key=key)
+        await producer.send_and_wait(USAGE_EVENTS.name, json.dumps(batch).encode(), key=key)
+        await send(producer, [used(account)])
+    assert await wait_for(lambda: _all(credits, [account], 4))
+    assert await spent(credits, [account]) == 4
+    async with credits.pool.connection() as conn:
+        [letter] = await conn.fetch("SELECT payload FROM dead_letter")
+    assert json.loads(letter["payload"]) == {"id": "bad"}
 
 
 async def test_a_record_that_is_no_event_becomes_a_dead_letter_and_the_rest_is_charged(

@@ -5,7 +5,16 @@ from uuid import UUID
 
 from libs.chassis.pool import Connection
 from libs.contracts.envelope import CloudEvent
-from libs.contracts.events import HoldExpired, LotExpired, LowBalance, RunawayResumed, RunawayStopped
+from libs.contracts.events import (
+    EnforcementChanged,
+    HoldExpired,
+    HoldsBlocked,
+    HoldsUnblocked,
+    LotExpired,
+    LowBalance,
+    RunawayResumed,
+    RunawayStopped,
+)
 from libs.contracts.events.credits_v1 import CreditsEvent
 from services.credits.domain.postings import Result
 from tests.support.oracle.model import Oracle
@@ -42,7 +51,8 @@ def expected(oracle: Oracle) -> dict[str, Rows]:
         "holds": {
             id: (
                 *(hold.account, hold.state, hold.amount, hold.captured, hold.expires_at),
-                [(lot, reserved, hold.left[lot]) for lot, reserved in hold.reserved.items()],
+                hold.metered,
+                [(part.lot, part.reserved, part.left) for part in hold.parts],
             )
             for id, hold in oracle.holds.items()
         },
@@ -55,7 +65,7 @@ def expected(oracle: Oracle) -> dict[str, Rows]:
             for key, contents in oracle.refused.items()
             for content, answer in contents.items()
         },
-        "marks": {id: (a.resumes_at, a.low) for id, a in oracle.accounts.items()},
+        "marks": {id: (a.resumes_at, a.low, a.uncovered, a.hold_first) for id, a in oracle.accounts.items()},
         "stopped": {who: (one.resumes_at,) for who, one in oracle.spenders.items() if one.stopped},
         "entries": {entry[:3]: entry[3:] for entry in oracle.entries},
         "told": _by_account(oracle.told),
@@ -101,6 +111,9 @@ _TOLD: dict[str, tuple[type[CreditsEvent], tuple[str, ...]]] = {
     LotExpired.type: (LotExpired, ("lot", "credits")),
     HoldExpired.type: (HoldExpired, ("hold", "credits")),
     LowBalance.type: (LowBalance, ("change", "available", "threshold")),
+    EnforcementChanged.type: (EnforcementChanged, ("enforcement", "available", "near", "possible_overdraft")),
+    HoldsBlocked.type: (HoldsBlocked, ("uncovered", "available")),
+    HoldsUnblocked.type: (HoldsUnblocked, ("available",)),
     RunawayStopped.type: (RunawayStopped, ("actor", "spent", "limit", "refused", "resumes_at")),
     RunawayResumed.type: (RunawayResumed, ("actor", "by")),
 }
@@ -108,10 +121,10 @@ _OUTBOX = "SELECT payloads FROM outbox ORDER BY id"
 _BOOKS = {
     "accounts": """SELECT id, state, available, held, debt, sequence, earned, purchased, spent, expired, refunded
                      FROM account""",
-    "marks": "SELECT id, resumes_at, low FROM account",
+    "marks": "SELECT id, resumes_at, low, uncovered, hold_first FROM account",
     "lots": """SELECT id, account_id, kind, granted, remaining, taken_back, revision, cost_minor, currency,
                       reference_type, reference_id, expires_at FROM lot_now""",
-    "holds": "SELECT id, account_id, state, reserved, captured, expires_at, parts FROM hold",
+    "holds": "SELECT id, account_id, state, reserved, captured, expires_at, metered, parts FROM hold",
     "charges": "SELECT id, account_id, amount, refunded, reference_type, reference_id FROM charge",
 }
 _ENTRIES = """SELECT account_id, sequence, leg, at, type, from_bucket, to_bucket, lot_id, amount, available_after,

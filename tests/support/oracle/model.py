@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from services.credits.domain.enforcement import Enforcement
 from services.credits.domain.limits import Limits
 from services.credits.domain.postings import (
     Capture,
@@ -17,23 +18,28 @@ from services.credits.domain.postings import (
     Extend,
     Grant,
     Hold,
+    Lease,
     Posting,
     Release,
+    Reserve,
+    SetAside,
+    Settle,
     Spend,
     TakeBack,
     Transfer,
     Usage,
 )
-from tests.support.oracle.paper import Account, Answer, Charged, Held, Lot
-from tests.support.oracle.watch import Watch
+from tests.support.oracle.holding import Holding
+from tests.support.oracle.paper import Account, Answer, Charged, Held, Lot, Part
 
 PAID_FOR = ("purchased", "membership")
 
 
 NO_LIMITS = Limits()
+AS_IT_COMES = Enforcement()
 
 
-class Oracle(Watch):
+class Oracle(Holding):
     """The ledger's rules."""
 
     def __init__(
@@ -43,8 +49,9 @@ class Oracle(Watch):
         capture_above_hold: bool = False,
         limits: Limits = NO_LIMITS,
         low_below: int = 0,
+        enforcement: Enforcement = AS_IT_COMES,
     ) -> None:
-        super().__init__(fifo=fifo, limits=limits, low_below=low_below)
+        super().__init__(fifo=fifo, limits=limits, low_below=low_below, enforcement=enforcement)
         self.capture_above_hold = capture_above_hold
         self.burnt: dict[UUID, tuple[UUID, Answer]] = {}
         self.refused: dict[UUID, dict[UUID, Answer]] = {}
@@ -55,11 +62,15 @@ class Oracle(Watch):
             Charge: self._charge,
             ChargeRefund: self._refund,
             Transfer: self._transfer,
-            Hold: self._hold,
-            Capture: self._use_hold,
-            Release: self._use_hold,
-            Extend: self._use_hold,
+            Hold: self.place,
+            Lease: self.place,
+            Capture: self.use_hold,
+            Release: self.use_hold,
+            Extend: self.use_hold,
+            Settle: self.use_lease,
+            Reserve: self.use_lease,
             Grant: self._grant,
+            SetAside: self._set_aside,
             TakeBack: self._take_back,
         }
 
@@ -74,6 +85,7 @@ class Oracle(Watch):
             self.settle_what_is_due(id)
         answers = [self._answer(posting) for posting in postings]
         self.notice_low(named.union(due) & self.accounts.keys())
+        self.notice_enforcement(named.union(due) & self.accounts.keys())
         return answers
 
     def _answer(self, posting: Posting) -> Answer:
@@ -102,30 +114,19 @@ class Oracle(Watch):
             return Answer("unknown_account")
         return self._rules[type(posting)](posting)
 
-    def _now(self, id: UUID, outcome: str) -> Answer:
-        account = self.accounts[id]
-        return Answer(outcome, account.sequence, self.available(id), self.held(id), account.debt)
-
-    def _refusal(self, id: UUID, amount: int, room: int) -> str | None:
-        """Tell why an account may not spend or reserve: it is not open, owes something, or has too little."""
-        account = self.accounts[id]
-        if account.state != "open":
-            return "stopped" if account.state == "stopped" else "not_open"
-        if account.debt:
-            return "in_debt"
-        return "insufficient" if amount > room else None
-
     # Spending
 
     def _spend(self, posting: Spend) -> Answer:
         id = posting.account
         room = self.available(id) + self.accounts[id].overdraft_limit
-        if refusal := self._refusal(id, posting.amount, room) or self.beyond_limits(posting):
-            return self._now(id, refusal)
+        if refusal := self.refusal(id, posting.amount, room) or self.beyond_limits(posting):
+            if refusal == "insufficient" and isinstance(posting, Usage):
+                self.block_holds(id, posting.amount)
+            return self.now(id, refusal)
         self.begin_for(id, posting)
         self.burn(id, posting.amount, "revenue")
         self.accounts[id].spent += posting.amount
-        return self._now(id, "accepted")
+        return self.now(id, "accepted")
 
     def _charge(self, posting: Charge) -> Answer:
         """Spend, once for a reference."""
@@ -133,7 +134,7 @@ class Oracle(Watch):
         for id, charge in self.charges.items():
             if all(reference) and (charge.account, charge.reference) == (posting.account, reference):
                 said = "duplicate" if charge.amount == posting.amount else "reference_reused"
-                return self._now(posting.account, said)._replace(charge=id)
+                return self.now(posting.account, said)._replace(charge=id)
         before = len(self.entries)
         answer = self._spend(posting)
         if answer.outcome != "accepted":
@@ -146,10 +147,10 @@ class Oracle(Watch):
         """Give back what was burnt last first; what has no lot to go to comes before the rest, in a lot of its own."""
         id, charge = posting.account, self.charges.get(posting.charge)
         if charge is None or charge.account != id:
-            return self._now(id, "no_charge")
+            return self.now(id, "no_charge")
         amount = posting.amount or charge.amount - charge.refunded
         if not 0 < amount <= charge.amount - charge.refunded:
-            return self._now(id, "above_charge")._replace(charge=posting.charge)
+            return self.now(id, "above_charge")._replace(charge=posting.charge)
         self.begin_for(id, posting)
         back = _unburn(charge, amount)
         if homeless := sum(part for lot, part in back if lot is None or self.gone(lot)):
@@ -160,23 +161,23 @@ class Oracle(Watch):
                 self.bring(lot, part, "revenue")
         charge.refunded += amount
         self.accounts[id].spent -= amount
-        return self._now(id, "accepted")._replace(moved=amount, charge=posting.charge)
+        return self.now(id, "accepted")._replace(moved=amount, charge=posting.charge)
 
     def _transfer(self, posting: Transfer) -> Answer:
         """Move credits, never on credit; what arrives expires when the first of what left does."""
         id, to = posting.account, posting.to
         if to not in self.accounts:
-            return self._now(id, "unknown_account")
-        if refusal := self._refusal(id, posting.amount, self.available(id)):
-            return self._now(id, refusal)
+            return self.now(id, "unknown_account")
+        if refusal := self.refusal(id, posting.amount, self.available(id)):
+            return self.now(id, refusal)
         if self.accounts[to].state not in ("open", "stopped"):
-            return self._now(id, "not_open")
+            return self.now(id, "not_open")
         if refusal := self.beyond_limits(posting):
-            return self._now(id, refusal)
+            return self.now(id, refusal)
         self.begin_for(id, posting)
         burnt = self.burn(id, posting.amount, "transit")
         self.accounts[id].spent += posting.amount
-        answer = self._now(id, "accepted")
+        answer = self.now(id, "accepted")
         expiries = [expires for lot, _ in burnt if lot and (expires := self.lots[lot].expires_at)]
         self.begin_for(to, posting)
         reference = "transfer", str(posting.key)
@@ -184,59 +185,6 @@ class Oracle(Watch):
         self.bring(posting.lot, posting.amount, "transit")
         self.accounts[to].earned += posting.amount
         return answer
-
-    # Holding
-
-    def _hold(self, posting: Hold) -> Answer:
-        id = posting.account
-        if refusal := self._refusal(id, posting.amount, self.available(id)) or self.beyond_limits(posting):
-            return self._now(id, refusal)
-        self.begin_for(id, posting)
-        hold = Held(id, posting.amount, posting.expires_at, posting.ends_by, self.at, posting.actor)
-        self.holds[posting.id] = hold
-        self.burn(id, posting.amount, "held", into=hold)
-        return self._now(id, "accepted")
-
-    def _use_hold(self, posting: Capture | Release | Extend) -> Answer:
-        id, hold = posting.account, self.holds.get(posting.hold)
-        if hold is None or hold.account != id:
-            return self._now(id, "no_hold")
-        if hold.state != "pending":
-            return self._now(id, "hold_expired" if hold.state == "expired" else "hold_settled")
-        if isinstance(posting, Capture):
-            return self._capture(posting, hold)
-        if isinstance(posting, Release):
-            self.begin_for(id, posting)
-            freed = self.free(hold, "captured" if hold.captured else "released")
-            return self._now(id, "accepted")._replace(moved=freed)
-        if posting.expires_at > hold.ends_by:
-            return self._now(id, "too_long")
-        hold.expires_at = max(hold.expires_at, posting.expires_at)
-        return self._now(id, "accepted")
-
-    def _capture(self, posting: Capture, hold: Held) -> Answer:
-        """Burn what is reserved, in the order in which it was, then what is available, if that may be spent."""
-        id, wanted = posting.account, posting.amount
-        beyond = max(wanted - sum(hold.left.values()), 0)
-        if beyond and not self.capture_above_hold:
-            return self._now(id, "above_hold")
-        room = self.available(id) + self.accounts[id].overdraft_limit
-        if beyond and (refusal := self._refusal(id, beyond, room)):
-            return self._now(id, refusal)
-        self.begin_for(id, posting)
-        for lot, left in hold.left.items():
-            if taken := min(left, wanted):
-                wanted -= taken
-                hold.left[lot] -= taken
-                self.write(id, lot, "held", "revenue", taken)
-        if beyond:
-            self.burn(id, beyond, "revenue")
-            self.count(id, hold.actor, beyond, at=self.at)
-        self.accounts[id].spent += posting.amount
-        hold.captured += posting.amount
-        if posting.final or not any(hold.left.values()):
-            self.free(hold, "captured")
-        return self._now(id, "accepted")._replace(moved=posting.amount)
 
     # Funding
 
@@ -247,9 +195,9 @@ class Oracle(Watch):
         for lot in self.lots.values():
             if (lot.kind, lot.reference) == (posting.kind, reference):
                 same = (lot.account, lot.granted, lot.cost) == (id, posting.amount, cost)
-                return self._now(id, "duplicate" if same else "conflict")
+                return self.now(id, "duplicate" if same else "conflict")
         if self.accounts[id].state == "closed" and posting.cost_minor is None:
-            return self._now(id, "not_open")
+            return self.now(id, "not_open")
         self.begin_for(id, posting)
         self.lots[posting.lot] = Lot(id, posting.kind, posting.amount, reference, posting.expires_at, cost)
         self.bring(posting.lot, posting.amount, "stripe" if posting.kind in PAID_FOR else "promotion")
@@ -257,32 +205,74 @@ class Oracle(Watch):
             self.accounts[id].purchased += posting.amount
         else:
             self.accounts[id].earned += posting.amount
-        return self._now(id, "accepted")._replace(moved=posting.amount)
+        return self.now(id, "accepted")._replace(moved=posting.amount)
+
+    def _set_aside(self, posting: SetAside) -> Answer:
+        """Hold what is left of a payment's lot, as its money may go back: some of it, or all that is asked for."""
+        id = posting.account
+        if posting.id in self.holds:
+            return self.now(id, "duplicate")
+        name = self._lot_of(posting)
+        if name is None:
+            return self.now(id, "no_lot")
+        lot = self.lots[name]
+        if posting.revision and posting.revision <= lot.revision:
+            return self.now(id, "duplicate")
+        if posting.whole and lot.remaining < posting.amount:
+            return self.now(id, "spent")
+        amount = min(posting.amount, lot.remaining)
+        if amount:
+            self.begin_for(id, posting)
+            lot.remaining -= amount
+            hold = Held(id, amount, posting.expires_at, posting.expires_at, self.at, set_aside=True)
+            hold.parts.append(Part(name, amount, amount))
+            self.holds[posting.id] = hold
+            self.write(id, name, "available", "held", amount)
+        return self.now(id, "accepted")._replace(moved=amount)
 
     def _take_back(self, posting: TakeBack) -> Answer:
         """Follow the total, never above the grant: what its lot has no more is owed; what is given again goes to it."""
-        id = posting.account
-        named = id, posting.kind, (posting.cause.reference_type or "", posting.cause.reference_id or "")
-        found = [name for name, lot in self.lots.items() if (lot.account, lot.kind, lot.reference) == named]
-        if not found:
-            return self._now(id, "no_lot")
-        lot = self.lots[found[0]]
+        id, name = posting.account, self._lot_of(posting)
+        if name is None:
+            return self.now(id, "no_lot")
+        lot = self.lots[name]
         if posting.revision <= lot.revision:
-            return self._now(id, "duplicate")
+            return self.now(id, "duplicate")
+        named = [self.holds[hold] for hold in posting.set_aside if hold in self.holds]
+        aside = [hold for hold in named if hold.state == "pending"]
         total = min(posting.amount, lot.granted)
+        there = lot.remaining + sum(part.left for hold in aside for part in hold.parts)
+        if not posting.owed and total > lot.taken_back + there:
+            total = lot.taken_back + there
         change = total - lot.taken_back
         lot.revision, lot.taken_back = posting.revision, total
-        if change == 0:
-            return self._now(id, "unchanged")
+        if change == 0 and not aside:
+            return self.now(id, "unchanged")
         self.begin_for(id, posting)
         self.accounts[id].refunded += change
         if change < 0:
-            self.bring(found[0], -change, "stripe")
-        owed = self._take(found[0], max(change, 0))
-        return self._now(id, "accepted")._replace(moved=change, debt_made=owed)
+            self.bring(name, -change, "stripe")
+        owed = self._take(name, max(change, 0), aside)
+        for hold in aside:
+            self.free(hold, "captured" if hold.captured else "released")
+        return self.now(id, "accepted")._replace(moved=change, debt_made=owed)
 
-    def _take(self, name: UUID, amount: int) -> int:
+    def _lot_of(self, posting: SetAside | TakeBack) -> UUID | None:
+        """Find the lot that a payment brought an account."""
+        reference = posting.cause.reference_type or "", posting.cause.reference_id or ""
+        named = posting.account, posting.kind, reference
+        found = [name for name, lot in self.lots.items() if (lot.account, lot.kind, lot.reference) == named]
+        return found[0] if found else None
+
+    def _take(self, name: UUID, amount: int, aside: Sequence[Held]) -> int:
         lot = self.lots[name]
+        for hold in aside:
+            (part,) = hold.parts
+            if taken := min(amount, part.left):
+                amount -= taken
+                part.left -= taken
+                hold.captured += taken
+                self.write(lot.account, name, "held", "stripe", taken)
         if taken := min(amount, lot.remaining):
             lot.remaining -= taken
             self.write(lot.account, name, "available", "stripe", taken)

@@ -5,6 +5,7 @@ Everything is gone through at every question, and what can be counted is counted
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -29,6 +30,8 @@ class Account:
     refunded: int = 0
     resumes_at: datetime | None = None
     low: bool | None = None
+    uncovered: int | None = None
+    hold_first: bool = True
 
 
 @dataclass
@@ -47,8 +50,17 @@ class Lot:
 
 
 @dataclass
+class Part:
+    """What a hold reserved of a lot, and what is left of that."""
+
+    lot: UUID
+    reserved: int
+    left: int
+
+
+@dataclass
 class Held:
-    """A hold: what it reserved of each lot, in that order, and what is left of it."""
+    """A hold: what it reserved of lots, in that order; `metered` is how much of a lease's use was written down."""
 
     account: UUID
     amount: int
@@ -58,8 +70,14 @@ class Held:
     actor: str | None = None
     state: str = "pending"
     captured: int = 0
-    reserved: dict[UUID, int] = field(default_factory=dict)
-    left: dict[UUID, int] = field(default_factory=dict)
+    parts: list[Part] = field(default_factory=list)
+    metered: Decimal | None = None
+    set_aside: bool = False
+
+    @property
+    def left(self) -> int:
+        """Count what it reserves still."""
+        return sum(part.left for part in self.parts)
 
 
 @dataclass
@@ -134,7 +152,7 @@ class Paper:
 
     def held(self, id: UUID) -> int:
         """Count what is reserved."""
-        return sum(left for hold in self.holds.values() if hold.account == id for left in hold.left.values())
+        return sum(hold.left for hold in self.holds.values() if hold.account == id)
 
     def burn_order(self, id: UUID) -> list[UUID]:
         """List an account's lots, the one to burn first first."""
@@ -181,7 +199,7 @@ class Paper:
                 amount -= taken
                 self.lots[lot].remaining -= taken
                 if into is not None:
-                    into.reserved[lot] = into.left[lot] = taken
+                    into.parts.append(Part(lot, taken, taken))
                 self.write(id, lot, "available", target, taken)
                 burnt.append((lot, taken))
         if amount or not burnt:
@@ -208,15 +226,15 @@ class Paper:
 
     def free(self, hold: Held, state: str) -> int:
         """Give back what a hold reserves still, lot by lot; what has expired meanwhile is written off."""
-        freed = sum(hold.left.values())
-        for lot, left in hold.left.items():
-            hold.left[lot] = 0
-            if left and self.gone(lot):
+        freed = hold.left
+        for part in hold.parts:
+            left, part.left = part.left, 0
+            if left and self.gone(part.lot):
                 self.accounts[hold.account].expired += left
-                self.write(hold.account, lot, "held", "breakage", left)
-                self.tell("scrip.lot.expired.v1", hold.account, lot, left)
+                self.write(hold.account, part.lot, "held", "breakage", left)
+                self.tell("scrip.lot.expired.v1", hold.account, part.lot, left)
             elif left:
-                self.bring(lot, left, "held")
+                self.bring(part.lot, left, "held")
         hold.state = state
         return freed
 
@@ -226,7 +244,8 @@ class Paper:
         for _, name in sorted(due):
             hold = self.holds[UUID(bytes=name)]
             if hold.state == "pending" and hold.expires_at <= self.at:
-                self.begin(id, "release", None)
+                if hold.left:
+                    self.begin(id, "release", None)
                 freed = self.free(hold, "expired")
                 self.tell("scrip.hold.expired.v1", id, UUID(bytes=name), freed)
         self.write_off(id)

@@ -1,6 +1,6 @@
 """Playing a script twice, on the ledger and on the oracle, and comparing after each step."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -24,28 +24,34 @@ class Play:
     def __init__(self, pool: Pool, rules: Rules) -> None:
         self._pool = pool
         self._clock = StoppedClock()
-        self._limits = rules.limits
+        self._tallies = rules.limits.any or rules.count_accounts
         self._ledger = Ledger(self._clock, rules)
         self._oracle = Oracle(
             fifo=rules.fifo,
             capture_above_hold=rules.capture_above_hold,
             limits=rules.limits,
             low_below=rules.low_below,
+            enforcement=rules.enforcement,
         )
         self._scribe = Scribe(self._clock)
         self._instants = {self._clock.instant}
 
-    async def run(self, script: Sequence[Step]) -> None:
-        """Play a script from its beginning, in which two accounts have something and a third is open."""
+    async def run(self, script: Sequence[Step], *, meanwhile: Callable[[], Awaitable[object]] | None = None) -> None:
+        """Play a script from its beginning, in which two accounts have something and a third is open.
+
+        After each of its steps `meanwhile` happens.
+        """
         *_, third, _ = self._scribe.accounts
         self._oracle.accounts[third] = Account()
         async with self._pool.transaction() as conn:
             await books.open_accounts(conn, [third], self._clock.now())
         await self._apply(self._scribe.batch([Wish("grant", account, 6, account, 3, False) for account in (0, 1)]))
-        if self._limits.any:
+        if self._tallies:
             await self._limit(self._scribe.accounts[0], ADA, day=5, month=8)
         for step in script:
             await self._step(step)
+            if meanwhile is not None:
+                await meanwhile()
         await assert_books_balance(self._pool)
 
     async def _step(self, step: Step) -> None:
@@ -63,7 +69,7 @@ class Play:
 
     def _travel(self, hours: int) -> None:
         """Set the clock; where spending is limited it only goes forward, and not by whole hours."""
-        self._clock.instant += timedelta(hours=abs(hours), minutes=20) if self._limits.any else timedelta(hours=hours)
+        self._clock.instant += timedelta(hours=abs(hours), minutes=20) if self._tallies else timedelta(hours=hours)
         self._instants.add(self._clock.instant)
 
     async def _apply(self, postings: Sequence[Posting], due: Sequence[UUID] = ()) -> None:

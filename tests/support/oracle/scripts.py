@@ -7,6 +7,7 @@ usage, a capture of a hold that was refused, a refund of more than is left.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Literal, get_args
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from libs.contracts.events.payments_v1 import LotKind
 from libs.contracts.http.credits_v1 import TransactionType
 from services.credits.domain import postings
 from services.credits.domain.books import Rules
+from services.credits.domain.enforcement import Enforcement
 from services.credits.domain.limits import Limits
 from services.credits.domain.postings import Cause, Posting, key_of
 
@@ -35,7 +37,11 @@ Verb = Literal[
     "capture",
     "release",
     "extend",
+    "lease",
+    "settle",
+    "reserve",
     "grant",
+    "set_aside",
     "take_back",
     "again",
 ]
@@ -137,6 +143,12 @@ RULES = st.builds(
     fifo=st.booleans(),
     capture_above_hold=st.booleans(),
     low_below=st.sampled_from([0, 5]),
+    enforcement=st.builds(
+        Enforcement,
+        holds_below=st.sampled_from([None, 4]),
+        minutes_ahead=st.sampled_from([None, None, 90]),
+        blocks_holds=st.booleans(),
+    ),
     limits=st.one_of(st.just(Limits()), LIMITS),
 )
 
@@ -160,6 +172,9 @@ class Scribe:
         self._made = 0
         self.accounts = [self._id() for _ in range(ACCOUNTS)]
         self.holds: list[UUID] = []
+        self.leases: list[UUID] = []
+        self.lots: list[tuple[UUID, LotKind, str]] = []
+        self.asides: dict[UUID, tuple[UUID, LotKind, str]] = {}
         self.charges: list[UUID] = []
         self.posted: list[Posting] = []
         self._owners: dict[UUID, UUID] = {}
@@ -182,7 +197,7 @@ class Scribe:
             "key": key or self._id(),
             "fingerprint": key_of(str(wish.amount)),
             "amount": wish.amount,
-            "cause": Cause(type, None, None, f"{wish.verb} {wish.which}"),
+            "cause": Cause(type, None, "credit" if type == "usage" else None, f"{wish.verb} {wish.which}"),
             "actor": ACTORS[(wish.which + wish.amount) % len(ACTORS)],
         }
 
@@ -190,6 +205,8 @@ class Scribe:
         key = key_of("usage", self.accounts[wish.account].hex, str(wish.which))
         common = self._common(wish, "usage", key=key)
         common["amount"] -= 1  # some usage costs nothing
+        if wish.flag:
+            common["cause"] = Cause("usage", None, "credit", None, f'{{"cost":{wish.amount},"currency":"usd"}}')
         return postings.Usage(**common)
 
     def _spend(self, wish: Wish) -> Posting:
@@ -214,16 +231,38 @@ class Scribe:
         return postings.Transfer(**self._common(wish, "transfer"), to=to, lot=self._id())
 
     def _hold(self, wish: Wish) -> Posting:
+        return postings.Hold(**self._held(wish, self.holds))
+
+    def _lease(self, wish: Wish) -> Posting:
+        common = self._held(wish, self.leases if wish.which else self.holds)
+        common["cause"] = Cause("hold", None, None, "lease", '{"meter": "stream", "properties": {}}', "v1")
+        return postings.Lease(**common)
+
+    def _held(self, wish: Wish, made: list[UUID]) -> dict[str, Any]:
         common = self._common(wish, "hold")
         now = self._clock.now()
-        self.holds.append(common["key"])
+        made.append(common["key"])
         self._owners[common["key"]] = common["account"]
         expires_at = now + timedelta(hours=max(wish.hours, 1))
-        return postings.Hold(**common, id=common["key"], expires_at=expires_at, ends_by=now + timedelta(hours=26))
+        return common | {"id": common["key"], "expires_at": expires_at, "ends_by": now + timedelta(hours=26)}
+
+    def _settle(self, wish: Wish) -> Posting:
+        common = self._common(wish, "capture")
+        lease = self._one(self.leases, wish, common)
+        common["cause"] = Cause("capture", "hold", ids.show("hold", lease))
+        quantity = Decimal(wish.amount) / 2
+        return postings.Settle(**common, lease=lease, quantity=quantity, final=wish.flag and wish.which > 2)
+
+    def _reserve(self, wish: Wish) -> Posting:
+        common = self._common(wish, "hold")
+        lease = self._one(self.leases, wish, common)
+        expires_at = self._clock.now() + timedelta(hours=wish.hours)
+        return postings.Reserve(**common, lease=lease, expires_at=expires_at)
 
     def _capture(self, wish: Wish) -> Posting:
         common = self._common(wish, "capture")
         hold = self._one(self.holds, wish, common)
+        common["cause"] = Cause("capture", "hold", ids.show("hold", hold))
         return postings.Capture(**common, hold=hold, final=wish.flag)
 
     def _release(self, wish: Wish) -> Posting:
@@ -241,6 +280,7 @@ class Scribe:
         kind, reference = _lot(wish)
         common = self._common(wish, "granted", key=key_of("grant", str(wish.account), kind, reference))
         common["cause"] = Cause("granted", "purchase", reference)
+        self.lots.append((common["account"], kind, reference))
         common["amount"] *= 2
         expires_at = None if wish.flag else self._clock.now() + timedelta(hours=wish.hours)
         cost = (100, "usd") if kind in ("purchased", "membership") else (None, None)
@@ -249,11 +289,38 @@ class Scribe:
         )
 
     def _take_back(self, wish: Wish) -> Posting:
-        kind, reference = _lot(wish)
         common = self._common(wish, "payment_refund")
+        lot = common["account"], *_lot(wish)
+        if wish.flag and self.asides:
+            common["account"], _, _ = lot = list(self.asides.values())[-1 - wish.which % len(self.asides)]
+        _, kind, reference = lot
         common["cause"] = Cause("payment_refund", "purchase", reference)
         common["amount"] = wish.amount - 1  # now and then more than was granted
-        return postings.TakeBack(**common, kind=kind, revision=wish.hours + 2)
+        aside = tuple(id for id, of in self.asides.items() if of == lot)
+        return postings.TakeBack(
+            **common,
+            kind=kind,
+            revision=wish.hours + 2,
+            set_aside=aside[: wish.which + 1],
+            owed=wish.amount % 3 > 0,
+        )
+
+    def _set_aside(self, wish: Wish) -> Posting:
+        common = self._common(wish, "hold")
+        lot = common["account"], *_lot(wish)
+        if wish.which and self.lots:
+            common["account"], _, _ = lot = self.lots[-1 - wish.which % len(self.lots)]
+        _, kind, reference = lot
+        common["cause"] = Cause("hold", "purchase", reference)
+        common["actor"] = None
+        if wish.amount > 10 and self.asides:
+            common["key"] = list(self.asides)[-1]
+        else:
+            self.asides[common["key"]] = lot
+        expires_at = self._clock.now() + timedelta(hours=max(wish.hours, 1))
+        return postings.SetAside(
+            **common, id=common["key"], kind=kind, whole=wish.flag, expires_at=expires_at, revision=wish.amount % 3
+        )
 
     def _again(self, wish: Wish) -> Posting:
         """Repeat a posting of this batch, perhaps with another content."""

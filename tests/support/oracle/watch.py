@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from services.credits.domain.enforcement import Enforcement
 from services.credits.domain.limits import Limits
 from services.credits.domain.postings import Posting, Usage
 from tests.support.oracle.paper import Held, Paper
@@ -28,10 +29,11 @@ class Spender:
 class Watch(Paper):
     """Books beside which a watchman sits, who is asked before credits are spent, and told when a hold frees some."""
 
-    def __init__(self, *, fifo: bool, limits: Limits, low_below: int) -> None:
+    def __init__(self, *, fifo: bool, limits: Limits, low_below: int, enforcement: Enforcement) -> None:
         super().__init__(fifo=fifo)
         self.limits = limits
         self.low_below = low_below
+        self.enforcement = enforcement
         self.spenders: dict[Who, Spender] = {}
         self._spent: Counter[tuple[Who, str, str]] = Counter()
         self._transactions: Counter[tuple[UUID, str]] = Counter()
@@ -62,7 +64,8 @@ class Watch(Paper):
 
     def free(self, hold: Held, state: str) -> int:
         """Count what it reserved no more, from when it was placed on."""
-        self.count(hold.account, hold.actor, -sum(hold.left.values()), at=hold.placed_at)
+        if not hold.set_aside:
+            self.count(hold.account, hold.actor, -hold.left, at=hold.placed_at)
         return super().free(hold, state)
 
     def settle_what_is_due(self, id: UUID) -> None:
@@ -90,6 +93,37 @@ class Watch(Paper):
             account.low = low
             if before is not None and before != low:
                 self.tell("scrip.balance.low.v1", id, "dropped" if low else "recovered", available, self.low_below)
+
+    def block_holds(self, id: UUID, cost: int) -> None:
+        """Hold nothing from now on for an account whose usage was not covered, if it is so chosen."""
+        if not self.enforcement.blocks_holds:
+            return
+        account = self.accounts[id]
+        if account.uncovered is None:
+            self.tell("scrip.holds.blocked.v1", id, cost, self.available(id))
+        account.uncovered = max(account.uncovered or 0, cost)
+
+    def notice_enforcement(self, ids: Iterable[UUID]) -> None:
+        """Tell of accounts that can hold again, and of those that came near nothing, or are far from it with twice."""
+        chosen = self.enforcement
+        for id in ids:
+            account = self.accounts[id]
+            room = self.available(id) + account.overdraft_limit
+            if account.uncovered is not None and account.uncovered <= room:
+                account.uncovered = None
+                self.tell("scrip.holds.unblocked.v1", id, self.available(id))
+            if chosen.holds_below is None and chosen.minutes_ahead is None:
+                continue
+            burns = self._within_an_hour(id, None) * (chosen.minutes_ahead or 0) // 60
+            near = max(chosen.holds_below or 0, burns)
+            was, account.hold_first = account.hold_first, room < near or (account.hold_first and room < 2 * near)
+            if was != account.hold_first:
+                said = "holds" if account.hold_first else "events"
+                self.tell("scrip.enforcement.changed.v1", id, said, self.available(id), near, self._possible(id))
+
+    def _possible(self, id: UUID) -> int:
+        account = self.accounts[id]
+        return max(account.overdraft, account.overdraft_limit if account.state in ("open", "stopped") else 0)
 
     def _of_a_transaction(self, posting: Posting) -> str | None:
         most, often = self.limits.per_transaction, self.limits.transactions_per_day
@@ -125,12 +159,15 @@ class Watch(Paper):
 
     def _runs_away(self, id: UUID, actor: str | None, amount: int, limit: int | None) -> bool:
         """Tell whether a spend passes what may be spent within an hour, the last counted evenly; if so, tell all."""
-        before = self._spent[(id, actor), HOUR, f"{self.at - timedelta(hours=1):{HOUR}}"]
-        spent = self._spent[(id, actor), HOUR, f"{self.at:{HOUR}}"] + before * (60 - self.at.minute) // 60
+        spent = self._within_an_hour(id, actor)
         if limit is None or spent + amount <= limit:
             return False
         self.tell("scrip.runaway.stopped.v1", id, actor, spent, limit, amount, self._until())
         return True
+
+    def _within_an_hour(self, id: UUID, actor: str | None) -> int:
+        before = self._spent[(id, actor), HOUR, f"{self.at - timedelta(hours=1):{HOUR}}"]
+        return self._spent[(id, actor), HOUR, f"{self.at:{HOUR}}"] + before * (60 - self.at.minute) // 60
 
     def _go_on(self, id: UUID, actor: str | None, *, by: str | None) -> None:
         if actor is None:

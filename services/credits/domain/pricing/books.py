@@ -40,7 +40,8 @@ class Prices:
     def __init__(self, book: PriceBook) -> None:
         self.book = book
         self.version = book.version
-        self._round = ROUND[book.rounding]
+        self.rounded = ROUND[book.rounding]
+        """Rounds to whole micro-credits, as the book says."""
         self._tariffs = {name: Tariff(name, meter) for name, meter in book.meters.items()}
         self.counting = [name for name, tariff in self._tariffs.items() if tariff.counts]
         """Meters whose prices depend on what was used before."""
@@ -52,13 +53,9 @@ class Prices:
             raise UnknownMeterError(f'the price book has no meter "{meter[:100]}"')
         applied = tariff.applied(properties)
         units = tariff.units(quantity)
-        counted = tariff.counted(units, applied) if tariff.counts else 0
+        counted = tariff.counted(units, applied)
         cost = tariff.most(units, applied) if counted else tariff.cost(units, applied)
-        credits = cost if isinstance(cost, int) else self._round(cost)
+        credits = cost if isinstance(cost, int) else self.rounded(cost)
         if credits > LARGEST:
             raise UnratableUsageError("this usage costs more than an account can hold")
         return Rating(credits, self, tariff, units, applied, counted)
-
-    def rounded(self, cost: Exact) -> int:
-        """Round to whole micro-credits, as the book says."""
-        return self._round(cost)

@@ -13,6 +13,7 @@ from libs.contracts.credits import parse_credits
 from libs.contracts.http.payments_v1 import PurchaseOrder
 from libs.contracts.money import Money
 from services.credits.domain.pricing import Prices
+from services.payments.domain.promo_codes import with_code
 from services.payments.domain.quotes import quote
 
 HD, FULL_HD = {"resolution": "720p"}, {"resolution": "1080p"}
@@ -81,6 +82,32 @@ def test_a_booking_burns_the_oldest_credits_and_keeps_to_its_limits() -> None:
         "as_new_lot",
         365,
     )
+
+
+@pytest.mark.parametrize(
+    ("code", "pack", "minor", "bonus"),
+    [
+        ("WELCOME10", "small", 2250, None),
+        ("SPRING25", "medium", 7500, None),
+        ("HALF50", "large", 25000, None),
+        ("TAKE5", "small", 2000, None),
+        ("TAKE50", "large", 45000, None),
+        ("BONUS20", "medium", 10000, "20"),
+    ],
+)
+def test_a_booking_costs_less_or_brings_more_with_a_promo_code(
+    code: str, pack: str, minor: int, bonus: str | None
+) -> None:
+    found = catalogue("booking")
+    [promo] = [promo for promo in found.promo_codes if promo.code == code]
+    offer = with_code(quote(found, PurchaseOrder(pack=pack)), code, promo)
+    assert offer.price.amount_minor == minor
+    assert (offer.promo_bonus.credits if offer.promo_bonus else None) == (parse_credits(bonus) if bonus else None)
+
+
+def test_a_booking_has_promo_codes_of_all_four_kinds() -> None:
+    kinds = {promo.gives.kind for promo in catalogue("booking").promo_codes}
+    assert kinds == {"percent", "amount", "bonus_credits", "free_trial"}
 
 
 @pytest.mark.parametrize(

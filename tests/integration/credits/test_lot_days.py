@@ -1,0 +1,57 @@
+"""What became of lots, day by day: whatever happens to a ledger, every credit that was granted is somewhere."""
+
+import random
+from typing import get_args
+
+import pytest
+
+from libs.chassis.pool import Pool
+from services.credits.domain.books import Rules
+from services.credits.operations.active_prices import ActivePrices
+from services.credits.operations.sealing import Sealer
+from tests.integration.credits.summing import sum_journal
+from tests.support.books import assert_books_balance
+from tests.support.databases import ServicePool
+from tests.support.ledger import Credits
+from tests.support.oracle.playing import Play
+from tests.support.oracle.scripts import ACCOUNTS, Batch, Change, Settle, Step, StoppedClock, Travel, Verb, Wish
+
+STEPS = 300
+VERBS = [*get_args(Verb), *(["spend", "grant", "grant", "take_back", "take_back", "transfer"] * 3)]
+WAYS = ("revenue", "overdraft", "debt", "breakage", "transit", "stripe")
+
+
+def a_step(chance: random.Random) -> Step:
+    match chance.randrange(8):
+        case 0:
+            return Travel(chance.choice([1, 2, 24]))
+        case 1:
+            return Change(chance.randrange(ACCOUNTS - 1), "open", chance.choice([1, 5, 20]))
+        case 2:
+            return Settle()
+    return Batch([a_wish(chance) for _ in range(chance.randint(2, 10))])
+
+
+def a_wish(chance: random.Random) -> Wish:
+    return Wish(
+        verb=chance.choice(VERBS),
+        account=chance.randrange(ACCOUNTS),
+        amount=chance.randint(1, 12),
+        which=chance.randrange(6),
+        hours=chance.choice([1, 2, 3, 24]),
+        flag=chance.random() < 0.5,
+    )
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_every_credit_of_a_lot_remains_or_went_one_way(service_pool: ServicePool, seed: int) -> None:
+    """The books' audit says it; here it has something to audit."""
+    chance = random.Random(seed)
+    pool: Pool = await service_pool("credits", size=2)
+    await Credits(pool, StoppedClock()).timeline()
+    await Play(pool, Rules(capture_above_hold=seed % 2 == 0)).run([a_step(chance) for _ in range(STEPS)])
+    await sum_journal(pool, ActivePrices(pool, StoppedClock()), Sealer(pool, StoppedClock(), None))
+    await assert_books_balance(pool)
+    async with pool.connection() as conn:
+        for way in WAYS:
+            assert await conn.fetchval("SELECT count(*) > 0 FROM entry WHERE to_bucket = $1::bucket", way), way
