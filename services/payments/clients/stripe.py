@@ -1,29 +1,30 @@
-"""Every call to Stripe, one method each. Nothing of Stripe's library is seen outside this file.
+"""Every call to Stripe about money, one method each. Nothing of Stripe's library is seen outside this folder.
 
 Each POST carries an idempotency key made of our own id, so that a repeated step is the same step. What a lost answer
 was about is found by listing the customer's objects: a list is never behind its writes, Stripe's search may be.
 """
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-import stripe
-from stripe import HTTPXClient, RequestOptions, StripeClient
+from stripe import HTTPXClient, StripeClient
 
-from libs.chassis.errors import DomainError, UnavailableError
-from libs.chassis.service_client import deadline
-from libs.chassis.telemetry import STRIPE_CALLS, log
-from libs.contracts import errors as codes
 from libs.contracts import ids
+from services.payments.clients.stripe_calls import (
+    StripeMisusedError,
+    StripeOutcomeUnknownError,
+    StripeRefusedError,
+    StripeUnavailableError,
+)
+from services.payments.clients.stripe_calls import call as _call
+from services.payments.clients.stripe_calls import once as _once
 from services.payments.domain.customers import Customer
-from services.payments.domain.purchases import Purchase
+from services.payments.domain.purchases import CancellationReason, Purchase
 from services.payments.domain.refunds import Refund
-from services.payments.domain.stripe_objects import CheckoutSession, PaymentIntent, StripeRefund
+from services.payments.domain.stripe_objects import CheckoutSession, PaymentIntent, StripeDispute, StripeRefund
 
 if TYPE_CHECKING:
+    from stripe._v1_services import V1Services
     from stripe.params import (
         CustomerCreateParams,
         PaymentIntentCreateParams,
@@ -33,28 +34,19 @@ if TYPE_CHECKING:
     from stripe.params import PaymentIntentListParamsCreated as Created
     from stripe.params.checkout import SessionCreateParams, SessionCreateParamsLineItemPriceData, SessionListParams
 
+__all__ = [
+    "API_VERSION",
+    "Stripe",
+    "StripeMisusedError",
+    "StripeOutcomeUnknownError",
+    "StripeRefusedError",
+    "StripeUnavailableError",
+]
+
 API_VERSION = "2026-10-28.endive"
 """The version of Stripe's API whose fields we read; the webhook endpoint is to be made with the same one."""
 
 _PAGE = 100
-
-
-class StripeRefusedError(DomainError):
-    """Stripe refused this, and has done nothing."""
-
-    code = codes.PAYMENT_FAILED
-
-
-class StripeUnavailableError(UnavailableError):
-    """Stripe does not answer now, and has done nothing; the same request may be tried again."""
-
-
-class StripeOutcomeUnknownError(UnavailableError):
-    """Stripe has not said whether it did what we asked; the same request, with the same key, may be tried again."""
-
-
-class StripeMisusedError(Exception):
-    """Stripe cannot read our request, or does not know our key: a mistake of ours, or of who set the key."""
 
 
 class Stripe:
@@ -72,6 +64,11 @@ class Stripe:
             base_addresses={"api": api_base.rstrip("/")} if api_base else None,
         ).v1
         self.livemode = secret_key.startswith(("sk_live_", "rk_live_"))
+
+    @property
+    def api(self) -> "V1Services":
+        """Stripe's client, for the other files of this folder."""
+        return self._api
 
     async def start(self) -> None:
         """Nothing to begin: connections are made on first need."""
@@ -102,7 +99,10 @@ class Stripe:
         return None
 
     async def create_payment_intent(self, purchase: Purchase, *, customer: str) -> PaymentIntent:
-        """Make the payment of a purchase; the buyer confirms it in Stripe's Elements."""
+        """Make the payment of a purchase; the buyer confirms it in Stripe's Elements, or has named a saved card.
+
+        A saved card is confirmed by us, so nothing may lead the buyer to another page.
+        """
         params: PaymentIntentCreateParams = {
             "amount": purchase.quote.price.amount_minor,
             "currency": purchase.quote.price.currency,
@@ -111,14 +111,30 @@ class Stripe:
             "automatic_payment_methods": {"enabled": True},
             "metadata": _whose_purchase(purchase),
         }
+        if purchase.paying.card is not None:
+            params["payment_method"] = purchase.paying.card
+            params["automatic_payment_methods"] = {"enabled": True, "allow_redirects": "never"}
+        if purchase.paying.saves:
+            params["setup_future_usage"] = "off_session"
         async with _call("payment_intents.create", changes=True):
             made = await self._api.payment_intents.create_async(params, _once(_key(purchase, "payment_intent")))
         return PaymentIntent.model_validate(made.to_dict())
 
+    async def confirm_payment_intent(self, purchase: Purchase, payment_intent: str) -> None:
+        """Confirm a payment with the saved card that it was made with; the buyer is there to answer his bank.
+
+        Raises StripeRefusedError if the card is declined, or the payment was confirmed before.
+        """
+        key = _once(_key(purchase, f"confirm:{purchase.looks}"))
+        async with _call("payment_intents.confirm", changes=True):
+            await self._api.payment_intents.confirm_async(
+                payment_intent, {"off_session": False, "use_stripe_sdk": True}, key
+            )
+
     async def payment_intent(self, payment_intent: str) -> PaymentIntent:
-        """Read a payment."""
+        """Read a payment, with its charge if there is one."""
         async with _call("payment_intents.retrieve", changes=False):
-            found = await self._api.payment_intents.retrieve_async(payment_intent)
+            found = await self._api.payment_intents.retrieve_async(payment_intent, {"expand": ["latest_charge"]})
         return PaymentIntent.model_validate(found.to_dict())
 
     async def find_payment_intent(self, purchase: Purchase, *, customer: str) -> PaymentIntent | None:
@@ -132,11 +148,13 @@ class Stripe:
                     return intent
         return None
 
-    async def cancel_payment_intent(self, purchase: Purchase, payment_intent: str) -> None:
+    async def cancel_payment_intent(self, purchase: Purchase, payment_intent: str, reason: CancellationReason) -> None:
         """Cancel a payment. Raises StripeRefusedError if it is paid, canceled, or on its way."""
         async with _call("payment_intents.cancel", changes=True):
             await self._api.payment_intents.cancel_async(
-                payment_intent, {}, _once(_key(purchase, f"cancel:{purchase.looks}"))
+                payment_intent,
+                {"cancellation_reason": reason},
+                _once(_key(purchase, f"cancel:{reason}:{purchase.looks}")),
             )
 
     async def create_checkout_session(self, purchase: Purchase, *, customer: str) -> CheckoutSession:
@@ -155,6 +173,8 @@ class Stripe:
             "expires_at": int(purchase.expires_at.timestamp()),
             "success_url": purchase.return_url or "",
         }
+        if purchase.paying.saves:
+            params["payment_intent_data"]["setup_future_usage"] = "off_session"
         if purchase.cancel_url is not None:
             params["cancel_url"] = purchase.cancel_url
         async with _call("checkout.sessions.create", changes=True):
@@ -164,7 +184,9 @@ class Stripe:
     async def checkout_session(self, session: str) -> CheckoutSession:
         """Read a payment page, with its payment if somebody has begun to pay."""
         async with _call("checkout.sessions.retrieve", changes=False):
-            found = await self._api.checkout.sessions.retrieve_async(session, {"expand": ["payment_intent"]})
+            found = await self._api.checkout.sessions.retrieve_async(
+                session, {"expand": ["payment_intent.latest_charge"]}
+            )
         return CheckoutSession.model_validate(found.to_dict())
 
     async def find_checkout_session(self, purchase: Purchase, *, customer: str) -> CheckoutSession | None:
@@ -204,47 +226,15 @@ class Stripe:
             page = await self._api.refunds.list_async({"payment_intent": payment_intent, "limit": _PAGE})
             return tuple([StripeRefund.model_validate(one.to_dict()) async for one in page.auto_paging_iter()])
 
-
-@asynccontextmanager
-async def _call(operation: str, *, changes: bool) -> AsyncIterator[None]:
-    """Call within our caller's deadline, and sort what goes wrong. `changes`: a lost answer leaves us in doubt."""
-    try:
-        async with asyncio.timeout_at(deadline.get()):
-            yield
-    except (stripe.StripeError, TimeoutError) as error:
-        outcome, meaning = _sorted(error, changes=changes)
-        STRIPE_CALLS.labels(operation, outcome).inc()
-        log.warning(
-            "stripe.call_failed",
-            operation=operation,
-            outcome=outcome,
-            code=getattr(error, "code", None),
-            status=getattr(error, "http_status", None),
-            stripe_request=getattr(error, "request_id", None),
-        )
-        raise meaning from error
-    STRIPE_CALLS.labels(operation, "done").inc()
-
-
-def _sorted(error: stripe.StripeError | TimeoutError, *, changes: bool) -> tuple[str, Exception]:
-    """Tell what an error means: refused for good, in doubt, not done for now, or a mistake of ours."""
-    if isinstance(error, stripe.CardError):
-        return "declined", StripeRefusedError(error.user_message, reason=error.code)
-    if isinstance(error, stripe.InvalidRequestError) and not (error.code or "").startswith("parameter_"):
-        return "refused", StripeRefusedError(reason=error.code)
-    if isinstance(error, stripe.RateLimitError):
-        return "slowed", StripeUnavailableError()
-    if isinstance(error, TimeoutError | stripe.APIConnectionError | stripe.APIError):
-        return ("unknown", StripeOutcomeUnknownError()) if changes else ("unavailable", StripeUnavailableError())
-    return "misused", StripeMisusedError(str(error))
+    async def disputes_of(self, payment_intent: str) -> tuple[StripeDispute, ...]:
+        """Read all disputes and inquiries of a payment."""
+        async with _call("disputes.list", changes=False):
+            page = await self._api.disputes.list_async({"payment_intent": payment_intent, "limit": _PAGE})
+            return tuple([StripeDispute.model_validate(one.to_dict()) async for one in page.auto_paging_iter()])
 
 
 def _key(purchase: Purchase, step: str) -> str:
     return f"purchase:{ids.show('purchase', purchase.id)}:{step}"
-
-
-def _once(key: str) -> RequestOptions:
-    return {"idempotency_key": key}
 
 
 def _since(purchase: Purchase) -> "Created":

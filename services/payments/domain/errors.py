@@ -58,6 +58,12 @@ class RefundTooLargeError(DomainError):
     code = codes.REFUND_TOO_LARGE
 
 
+class CreditsSpentError(DomainError):
+    """The credits that would go back are spent, in part at least, and such a purchase is not refunded here."""
+
+    code = codes.CREDITS_SPENT
+
+
 class RefundRefusedError(DomainError):
     """Stripe refused the refund; no money went back."""
 
@@ -68,3 +74,57 @@ class RefundNotAllowedError(DomainError):
     """Customers cannot refund purchases themselves here; ask the support team."""
 
     code = codes.NOT_ALLOWED
+
+
+class RefundTooLateError(DomainError):
+    """Customers can refund purchases themselves for some days only; ask the support team."""
+
+    code = codes.NOT_ALLOWED
+
+
+class PromoCodeRefusedError(DomainError):
+    """This promo code cannot be used."""
+
+    code = codes.INVALID_PROMO_CODE
+
+
+class UnknownGiftCardError(DomainError):
+    """There is no such gift card on sale."""
+
+    code = codes.UNKNOWN_PACK
+
+
+class InvalidCodeError(DomainError):
+    """There is nothing that this account could redeem by this code."""
+
+    code = codes.INVALID_PROMO_CODE
+
+
+class PromoCodeUnfitError(DomainError):
+    """This promo code is not for this order."""
+
+    code = codes.INVALID_PROMO_CODE
+
+
+class GiftCardRedeemedError(DomainError):
+    """The gift card is redeemed, and its credits are somebody else's; what was paid for it is not given back."""
+
+    code = codes.PURCHASE_STATE
+
+
+class GiftCardPartError(DomainError):
+    """A gift card is refunded as a whole, or not at all."""
+
+    code = codes.INVALID_REQUEST
+
+
+class TooManyCardsError(DomainError):
+    """As many cards as an account may have are saved, or about to be saved; remove one first."""
+
+    code = codes.TOO_MANY_CARDS
+
+
+class NoSuchCardError(DomainError):
+    """There is no such saved card, or it is not yours."""
+
+    code = codes.NOT_FOUND

@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from libs.contracts import ids
+from libs.contracts.events.payments_v1 import PaidByCard
 
 Metadata = dict[str, str]
 
@@ -49,6 +50,20 @@ class PaymentError(BaseModel):
         return self.message or self.code or "the payment failed"
 
 
+class Charge(StripeObject):
+    """The charge that a payment made. Of a refund or a dispute we only ask the same: what it belongs to."""
+
+    payment_intent: str | None = None
+    payment_method_details: dict[str, Any] | None = None
+
+    @property
+    def card(self) -> PaidByCard | None:
+        """Tell what may be shown of the card that paid; None if it was none."""
+        card = (self.payment_method_details or {}).get("card") or {}
+        brand, last4 = card.get("brand"), card.get("last4")
+        return PaidByCard(brand=brand, last4=last4) if brand and last4 else None
+
+
 class PaymentIntent(StripeObject):
     """A payment, from the intent to the money."""
 
@@ -60,6 +75,70 @@ class PaymentIntent(StripeObject):
     livemode: bool
     client_secret: str | None = None
     last_payment_error: PaymentError | None = None
+    cancellation_reason: str | None = None
+    latest_charge: Charge | str | None = None
+
+    @property
+    def card(self) -> PaidByCard | None:
+        """Tell what may be shown of the card that paid; None if it was none, or Stripe was not asked."""
+        return self.latest_charge.card if isinstance(self.latest_charge, Charge) else None
+
+
+class SetupIntent(StripeObject):
+    """The intent to save a card; `payment_method` is the card that was given last."""
+
+    status: str
+    client_secret: str | None = None
+    payment_method: str | None = None
+    last_setup_error: PaymentError | None = None
+
+
+class CardWallet(BaseModel):
+    """The wallet that a card is in."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    type: str
+
+
+class CardDetails(BaseModel):
+    """What may be shown of a card. A fingerprint is the same for the same number."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    brand: str
+    last4: str
+    exp_month: int
+    exp_year: int
+    fingerprint: str | None = None
+    wallet: CardWallet | None = None
+
+
+class StripeCard(StripeObject):
+    """A payment method that is a card."""
+
+    created: int
+    card: CardDetails
+
+    @property
+    def number(self) -> str:
+        """Tell the card's number from others, without knowing it."""
+        return self.card.fingerprint or self.id
+
+
+class InvoiceSettings(BaseModel):
+    """What a customer's invoices are paid with."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    default_payment_method: str | None = None
+
+
+class StripeCustomer(StripeObject):
+    """A customer; of one that was deleted nothing is left."""
+
+    deleted: bool = False
+    invoice_settings: InvoiceSettings = InvoiceSettings()
 
 
 class CheckoutSession(StripeObject):
@@ -81,9 +160,38 @@ class StripeRefund(StripeObject):
     failure_reason: str | None = None
 
 
-class Charge(StripeObject):
-    """A charge or a refund in an event: we only ask what it belongs to."""
+class Moved(BaseModel):
+    """What a dispute moved on our balance with Stripe, in the balance's own currency: below zero it was taken."""
 
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    amount: int
+
+
+class StripeDispute(StripeObject):
+    """A dispute or an inquiry."""
+
+    amount: int
+    currency: str
+    status: str
+    reason: str
+    payment_intent: str | None = None
+    balance_transactions: tuple[Moved, ...] = ()
+
+    @property
+    def withdrawn(self) -> bool:
+        """Tell whether the bank has the money: it was taken, and not given back."""
+        return sum(moved.amount for moved in self.balance_transactions) < 0
+
+
+class StripeFraudWarning(BaseModel):
+    """An issuer's early warning; `actionable` while a refund would still help."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str
+    fraud_type: str
+    actionable: bool
     payment_intent: str | None = None
 
 

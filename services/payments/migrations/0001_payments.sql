@@ -41,7 +41,7 @@ CREATE TABLE purchase (
     failure text,
     refunded_minor bigint NOT NULL DEFAULT 0,
     created_at timestamptz NOT NULL,
-    -- until when its payment page can be paid
+    -- until when it is waited for; its payment page can be paid as long
     expires_at timestamptz NOT NULL,
     paid_at timestamptz,
     -- when the janitor last took it up

@@ -45,5 +45,6 @@ async def _see(stripe: Stripe, purchase: Purchase, at: str | None) -> Sight:
     session = await stripe.checkout_session(at) if at.startswith("cs_") else None
     begun = session.payment_intent if session is not None else await stripe.payment_intent(at)
     intent = begun if isinstance(begun, PaymentIntent) else None
-    paid = intent is not None and intent.status == "succeeded"
-    return Sight(intent, session, await stripe.refunds_of(intent.id) if intent is not None and paid else ())
+    if intent is None or intent.status != "succeeded":
+        return Sight(intent, session)
+    return Sight(intent, session, await stripe.refunds_of(intent.id), await stripe.disputes_of(intent.id))

@@ -4,7 +4,6 @@ The intent is recorded and committed, Stripe is called under a key made of the p
 Each step may be repeated while Stripe remembers the key; afterwards the payment is looked for, never made anew.
 """
 
-from datetime import timedelta
 from uuid import UUID
 
 from libs.chassis.clock import Clock
@@ -15,13 +14,12 @@ from libs.contracts import ids
 from services.payments.clients.stripe import Stripe, StripeOutcomeUnknownError, StripeRefusedError
 from services.payments.domain.purchases import Purchase
 from services.payments.domain.stripe_objects import CheckoutSession, PaymentIntent
+from services.payments.operations.customers import see_to_customer
+from services.payments.operations.ending import end
+from services.payments.operations.making import make_while_remembered
 from services.payments.store import customers, purchases
 
-KEY_LIFE = timedelta(hours=23)
-"""For how long a key is used again; Stripe keeps keys for at least 24 hours."""
-
-GIVEN_UP_AFTER = timedelta(hours=24)
-"""From when on what Stripe does not list will never be. The hour between is for calls that were still on their way."""
+_CARD_IS_GONE = "The saved card can no longer be charged. No money moved."
 
 
 async def see_to_payment(pool: Pool, stripe: Stripe, purchase: UUID, *, clock: Clock, first_try: bool) -> Purchase:
@@ -43,23 +41,24 @@ async def see_to_payment(pool: Pool, stripe: Stripe, purchase: UUID, *, clock: C
         raise StripeOutcomeUnknownError(purchase=ids.show("purchase", purchase)) from error
     except StripeRefusedError as error:
         log.error("purchase.refused", purchase=ids.show("purchase", purchase), reason=error.facts.get("reason"))
-        async with pool.transaction() as conn:
-            await purchases.move(conn, purchase, "failed", failure=error.detail)
+        await _fail(pool, known, error, clock=clock)
     async with pool.connection() as conn:
         return await purchases.get(conn, purchase)
 
 
 async def _make(pool: Pool, stripe: Stripe, purchase: Purchase, *, clock: Clock, first_try: bool) -> None:
+    async def make() -> PaymentIntent | CheckoutSession:
+        account, livemode, asked_at = purchase.account, purchase.livemode, purchase.created_at
+        customer = await see_to_customer(
+            pool, stripe, account, livemode=livemode, asked_at=asked_at, first_try=first_try
+        )
+        return await _create(stripe, purchase, customer)
+
     found = None if first_try else await _find(stripe, purchase)
-    age = clock.now() - purchase.created_at
-    if found is None and age >= GIVEN_UP_AFTER:
+    found = found or await make_while_remembered(make, age=clock.now() - purchase.created_at)
+    if found is None:
         await _give_up(pool, purchase)
         return
-    if found is None and age >= KEY_LIFE:
-        raise StripeOutcomeUnknownError
-    if found is None:
-        customer = await _customer(pool, stripe, purchase, first_try=first_try)
-        found = await _create(stripe, purchase, customer)
     reach("payments.pay.before_commit")
     await _record(pool, purchase, found)
     reach("payments.pay.after_commit")
@@ -89,23 +88,16 @@ async def _record(pool: Pool, purchase: Purchase, made: PaymentIntent | Checkout
             )
 
 
+async def _fail(pool: Pool, purchase: Purchase, error: StripeRefusedError, *, clock: Clock) -> None:
+    async with pool.transaction() as conn:
+        if purchase.paying.card is not None:
+            at = clock.now()
+            await customers.have_cards_seen_to(conn, purchase.account, livemode=purchase.livemode, at=at)
+        failure = error.detail if purchase.paying.card is None else _CARD_IS_GONE
+        await end(conn, purchase.id, "failed", failure=failure)
+
+
 async def _give_up(pool: Pool, purchase: Purchase) -> None:
     async with pool.transaction() as conn:
-        await purchases.move(conn, purchase.id, "canceled", failure="Stripe never had this payment")
+        await end(conn, purchase.id, "canceled", failure="Stripe never had this payment")
     log.warning("purchase.given_up", purchase=ids.show("purchase", purchase.id))
-
-
-async def _customer(pool: Pool, stripe: Stripe, purchase: Purchase, *, first_try: bool) -> str:
-    """Tell the account's customer at Stripe, making it if there is none: one per account, whoever asks at once."""
-    async with pool.connection() as conn:
-        known = await customers.get(conn, purchase.account, livemode=purchase.livemode)
-    if known.stripe_customer is not None:
-        return known.stripe_customer
-    nobody_asked_before = first_try and known.created_at == purchase.created_at
-    made = None if nobody_asked_before else await stripe.find_customer(known)
-    made = made or await stripe.create_customer(known)
-    reach("payments.customer.before_commit")
-    async with pool.transaction() as conn:
-        stands = await customers.know(conn, purchase.account, livemode=purchase.livemode, stripe_customer=made)
-    reach("payments.customer.after_commit")
-    return stands

@@ -1,11 +1,11 @@
 """Giving money back: asked for here once per key, done by Stripe once per refund, told by its totals."""
 
-from typing import Literal
+from datetime import datetime
 from uuid import UUID
 
 from libs.chassis import idempotency
 from libs.chassis.clock import Clock
-from libs.chassis.errors import InvalidRequestError, NotAllowedError, NotFoundError
+from libs.chassis.errors import DomainError, NotFoundError
 from libs.chassis.failpoints import reach
 from libs.chassis.idempotency import Claim, Key
 from libs.chassis.pool import Connection, Pool
@@ -14,27 +14,30 @@ from libs.contracts import ids
 from libs.contracts.catalogue import Policies
 from libs.contracts.http import payments_v1 as contract
 from libs.contracts.http.payments_v1 import RefundOrder
-from libs.contracts.money import chargeable
+from services.payments.clients.credits import CreditsClient
 from services.payments.clients.stripe import Stripe, StripeOutcomeUnknownError, StripeRefusedError
 from services.payments.domain.errors import (
-    AmountNotChargeableError,
-    PurchaseStateError,
-    RefundNotAllowedError,
+    CreditsSpentError,
+    GiftCardPartError,
+    GiftCardRedeemedError,
     RefundRefusedError,
-    RefundTooLargeError,
 )
 from services.payments.domain.purchases import Purchase
-from services.payments.domain.refunds import Refund
+from services.payments.domain.refunds import Refund, amount_to_refund, check_in_time, check_may_refund
 from services.payments.domain.stripe_objects import StripeRefund
 from services.payments.operations import answers, settlement
 from services.payments.operations.answers import Answered
-from services.payments.operations.paying import GIVEN_UP_AFTER, KEY_LIFE
-from services.payments.store import purchases, refunds
+from services.payments.operations.making import GIVEN_UP_AFTER, KEY_LIFE
+from services.payments.operations.returning import most_minor, set_aside
+from services.payments.store import gift_cards, purchases, refunds
+
+_SPENT = "credits_spent"
 
 
 async def refund_purchase(
     pool: Pool,
     stripe: Stripe,
+    credits: CreditsClient,
     purchase: UUID,
     *,
     account: UUID,
@@ -46,32 +49,34 @@ async def refund_purchase(
 ) -> Answered:
     """Give back some or all of the money of a purchase, once per key.
 
-    Raises NotFoundError, NotAllowedError, PurchaseStateError, RefundTooLargeError, RefundRefusedError if Stripe will
-    not, and UnavailableError while nobody knows whether it did: the same request then goes on where this one stopped.
+    Raises NotFoundError, NotAllowedError, RefundTooLateError, what `amount_to_refund` raises, CreditsSpentError,
+    RefundRefusedError if Stripe will not, and UnavailableError while nobody knows whether it did: the same request then
+    goes on where this one stopped.
     """
     check_may_refund(caller, policies)
     body = [ids.show("purchase", purchase), order.model_dump(mode="json")]
     whose = Key.of(caller=caller, key=key, operation="refund_purchase", body=body)
-    claim = await _claim(pool, whose, purchase, account=account, order=order, clock=clock)
+    most = await _most(pool, credits, purchase, account=account, policies=policies)
+    claim = await _claim(pool, whose, purchase, order=order, most=most, policies=policies, clock=clock)
     if claim.answered or claim.subject is None:
         return answers.give(claim, replayed=True)
-    await see_to_refund(pool, stripe, claim.subject, clock=clock, first_try=claim.fresh)
+    await see_to_refund(pool, stripe, credits, claim.subject, policies=policies, clock=clock, first_try=claim.fresh)
     return await _answer(pool, whose, claim.subject)
 
 
-def check_may_refund(caller: str, policies: Policies) -> None:
-    """Let staff refund, and customers where the catalogue says so. Raises NotAllowedError."""
-    kind = caller.partition(":")[0]
-    if kind == "user" and not policies.customer_refunds:
-        raise RefundNotAllowedError
-    if kind not in ("user", "staff"):
-        raise NotAllowedError
+async def see_to_refund(
+    pool: Pool,
+    stripe: Stripe,
+    credits: CreditsClient,
+    refund: UUID,
+    *,
+    policies: Policies,
+    clock: Clock,
+    first_try: bool,
+) -> None:
+    """Have the credits set aside, then Stripe give the money back, exactly once, and our record know of it.
 
-
-async def see_to_refund(pool: Pool, stripe: Stripe, refund: UUID, *, clock: Clock, first_try: bool) -> None:
-    """Have Stripe give the money back, exactly once, and our record know of it; what Stripe refuses has failed.
-
-    Raises UnavailableError while Stripe does not tell.
+    What credits or Stripe refuse has failed. Raises UnavailableError while either does not tell.
     """
     async with pool.connection() as conn:
         known = await refunds.get(conn, refund)
@@ -79,55 +84,74 @@ async def see_to_refund(pool: Pool, stripe: Stripe, refund: UUID, *, clock: Cloc
     if known.stripe_refund is not None or known.state == "failed":
         return
     try:
+        await set_aside(credits, purchase, known, policies)
+        reach("payments.refund.set_aside")
         await _make(pool, stripe, purchase, known, clock=clock, first_try=first_try)
+    except CreditsSpentError:
+        await _fail(pool, known, failure=_SPENT, clock=clock)
     except StripeOutcomeUnknownError as error:
-        await _move(pool, known, "unknown")
+        async with pool.transaction() as conn:
+            await refunds.move(conn, refund, "unknown")
+        log.warning("refund.unknown", refund=ids.show("refund", refund))
         raise StripeOutcomeUnknownError(refund=ids.show("refund", refund)) from error
     except StripeRefusedError as error:
-        await _move(pool, known, "failed", failure=str(error.facts.get("reason") or error.detail))
+        await _fail(pool, known, failure=str(error.facts.get("reason") or error.detail), clock=clock)
 
 
-async def _claim(pool: Pool, key: Key, purchase: UUID, *, account: UUID, order: RefundOrder, clock: Clock) -> Claim:
-    """Record key and intent together, or find what the key was used for."""
-    refund, at = ids.new_id(), clock.now()
-    async with pool.transaction() as conn:
+async def _most(pool: Pool, credits: CreditsClient, purchase: UUID, *, account: UUID, policies: Policies) -> int | None:
+    """Tell how much of a purchase may be refunded, as far as what is spent limits that. Raises NotFoundError."""
+    async with pool.connection() as conn:
         found = await purchases.find(conn, purchase)
         if found is None or found.account != account:
             raise NotFoundError
+        before = await refunds.promised_minor(conn, purchase)
+    return await most_minor(credits, found, policies, before_minor=before)
+
+
+async def _claim(
+    pool: Pool,
+    key: Key,
+    purchase: UUID,
+    *,
+    order: RefundOrder,
+    most: int | None,
+    policies: Policies,
+    clock: Clock,
+) -> Claim:
+    """Record key and intent together, or find what the key was used for."""
+    refund, at = ids.new_id(), clock.now()
+    async with pool.transaction() as conn:
         claim = await idempotency.claim(conn, key, subject=refund, at=at)
         if not claim.fresh:
             return claim
-        amount = await _amount(conn, await purchases.lock(conn, purchase), order)
+        locked = await purchases.lock(conn, purchase)
+        check_in_time(locked, key.caller, policies, at=at)
+        before = await refunds.promised_minor(conn, purchase)
         await refunds.insert(
             conn,
             refund,
             purchase=purchase,
-            amount_minor=amount,
+            amount_minor=amount_to_refund(locked, order.amount, before_minor=before, most_minor=most),
+            before_minor=before,
             reason=order.reason,
             requested_by=key.caller,
             at=at,
         )
+        if locked.gift_card is not None:
+            await _take_gift_card_back(conn, locked, locked.gift_card, at=at)
         reach("payments.refund.before_commit")
     reach("payments.refund.after_commit")
     log.info("refund.started", refund=ids.show("refund", refund), purchase=ids.show("purchase", purchase))
     return claim
 
 
-async def _amount(conn: Connection, purchase: Purchase, order: RefundOrder) -> int:
-    """Tell how much is to go back, of what neither went back yet nor is going to."""
-    if not purchase.paid or purchase.state == "disputed":
-        raise PurchaseStateError(f"the purchase is {purchase.state} and cannot be refunded", state=purchase.state)
-    left = purchase.quote.price.amount_minor - await refunds.promised_minor(conn, purchase.id)
-    if order.amount is None and left > 0:
-        return left
-    asked = order.amount or purchase.money(0)
-    if asked.currency != purchase.quote.price.currency:
-        raise InvalidRequestError(f"the purchase was paid in {purchase.quote.price.currency}")
-    if left <= 0 or asked.amount_minor > left:
-        raise RefundTooLargeError(left=purchase.money(max(left, 0)).model_dump())
-    if not chargeable(asked.amount_minor, asked.currency):
-        raise AmountNotChargeableError(f"{asked} is not an amount that can be refunded")
-    return asked.amount_minor
+async def _take_gift_card_back(conn: Connection, purchase: Purchase, gift_card: UUID, *, at: datetime) -> None:
+    """Make the gift card void whose price is to go back; nobody can redeem it from here on."""
+    if await refunds.promised_minor(conn, purchase.id) != purchase.quote.price.amount_minor:
+        raise GiftCardPartError
+    await gift_cards.follow_money(conn, purchase.id, at=at)
+    if await gift_cards.redeemer(conn, gift_card):
+        raise GiftCardRedeemedError(state=purchase.state)
 
 
 async def _make(
@@ -139,7 +163,7 @@ async def _make(
     age = clock.now() - refund.created_at
     if not any(one.ours("refund") == refund.id for one in seen):
         if age >= GIVEN_UP_AFTER:
-            await _move(pool, refund, "failed", failure="Stripe never had this refund")
+            await _fail(pool, refund, failure="Stripe never had this refund", clock=clock)
             return
         if age >= KEY_LIFE:
             raise StripeOutcomeUnknownError
@@ -155,10 +179,15 @@ async def _record(pool: Pool, purchase: Purchase, seen: tuple[StripeRefund, ...]
         await settlement.apply_refunds(conn, locked, seen, at=clock.now())
 
 
-async def _move(pool: Pool, refund: Refund, state: Literal["unknown", "failed"], *, failure: str | None = None) -> None:
+async def _fail(pool: Pool, refund: Refund, *, failure: str, clock: Clock) -> None:
+    """Record that a refund was not made, and tell it; not if Stripe has told us otherwise by now."""
     async with pool.transaction() as conn:
-        await refunds.move(conn, refund.id, state, failure=failure)
-    log.warning("refund.not_made", refund=ids.show("refund", refund.id), state=state, reason=failure)
+        locked = await purchases.lock(conn, refund.purchase)
+        if await refunds.move(conn, refund.id, "failed", failure=failure):
+            decided = await refunds.decided(conn, refund.purchase)
+            (failed,) = [one for one in decided if one.id == refund.id]
+            await settlement.tell_failed(conn, locked, failed, decided, at=clock.now())
+            await gift_cards.follow_money(conn, refund.purchase, at=clock.now())
 
 
 async def _answer(pool: Pool, key: Key, refund: UUID) -> Answered:
@@ -166,9 +195,13 @@ async def _answer(pool: Pool, key: Key, refund: UUID) -> Answered:
         known = await refunds.get(conn, refund)
         purchase = await purchases.get(conn, known.purchase)
         refused = known.state == "failed" and known.stripe_refund is None
-        answer = RefundRefusedError(reason=known.failure) if refused else _shown(known, purchase)
+        answer = _refusal(known) if refused else _shown(known, purchase)
         claim = await answers.store(conn, key, answer)
     return answers.give(claim, replayed=False)
+
+
+def _refusal(refund: Refund) -> DomainError:
+    return CreditsSpentError() if refund.failure == _SPENT else RefundRefusedError(reason=refund.failure)
 
 
 def _shown(refund: Refund, purchase: Purchase) -> contract.Refund:

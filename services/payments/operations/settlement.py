@@ -4,18 +4,31 @@ Money that came is told once, as PaymentSucceeded; money that went back is told 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal
+from uuid import UUID
 
 from libs.chassis import outbox
 from libs.chassis.pool import Connection
 from libs.chassis.telemetry import PAYMENTS_QUARANTINED, log
 from libs.contracts import ids
-from libs.contracts.events import PaymentFailed, PaymentRefunded, PaymentSucceeded
-from services.payments.domain.purchases import Purchase, Sight, difference, lots_of, standing
-from services.payments.domain.refunds import read_status, state_after, take_back
-from services.payments.domain.stripe_objects import PaymentError, StripeRefund
-from services.payments.store import purchases, quarantine, refunds
+from libs.contracts.events import (
+    PaymentCardLearned,
+    PaymentFailed,
+    PaymentRefunded,
+    PaymentRefundFailed,
+    PaymentSucceeded,
+)
+from libs.contracts.events.payments_v1 import LotToTakeBack, PaidByCard
+from services.payments.domain.disputes import gone_minor, stand, taken_back
+from services.payments.domain.purchases import Purchase, Sight, cancellation, difference, lots_of, standing
+from services.payments.domain.refunds import Refund, read_status, refunded_minor, state_after
+from services.payments.domain.stripe_objects import PaymentError, PaymentIntent, StripeRefund
+from services.payments.operations import redeeming
+from services.payments.operations.disputing import apply_disputes
+from services.payments.operations.ending import end
+from services.payments.store import customers, disputes, gift_cards, purchases, quarantine, refunds
 
 Outcome = Literal["applied", "quarantined", "ignored"]
 
@@ -35,31 +48,49 @@ async def apply(
     await _know(conn, purchase, sight)
     state = standing(sight)
     if state == "succeeded" and sight.intent is not None:
-        await _settle(conn, purchase, sight.intent.id, at=at)
-        if sight.refunds:
-            paid = await purchases.get(conn, purchase.id)
-            return await apply_refunds(conn, paid, sight.refunds, at=at, event_id=event_id)
-    elif purchase.paid:
+        await _settle(conn, purchase, sight.intent, at=at)
+        return await _apply_returns(conn, purchase, sight, at=at, event_id=event_id)
+    if purchase.paid:
         log.error("purchase.paid_but_not_at_stripe", purchase=ids.show("purchase", purchase.id), theirs=state)
     elif state == "failed" and sight.intent is not None and sight.intent.last_payment_error is not None:
         await _fail(conn, purchase, sight.intent.last_payment_error, at=at)
+    elif state == "canceled":
+        await end(conn, purchase.id, state, cancellation=cancellation(purchase, sight, at=at))
     else:
-        await purchases.move(conn, purchase.id, state)
+        await purchases.move(conn, purchase.id, state, asked_at=at if state == "requires_action" else None)
     return "applied"
+
+
+async def _apply_returns(
+    conn: Connection, purchase: Purchase, sight: Sight, *, at: datetime, event_id: str | None
+) -> Outcome:
+    outcome: Outcome = "applied"
+    if sight.refunds:
+        paid = await purchases.get(conn, purchase.id)
+        outcome = await apply_refunds(conn, paid, sight.refunds, at=at, event_id=event_id)
+    if sight.disputes:
+        await apply_disputes(conn, await purchases.get(conn, purchase.id), sight.disputes, at=at)
+    return outcome
 
 
 async def apply_refunds(
     conn: Connection, purchase: Purchase, seen: Sequence[StripeRefund], *, at: datetime, event_id: str | None = None
 ) -> Outcome:
     """Record what Stripe says of the refunds of a locked, paid purchase, and tell their total if it has changed."""
+    before = {refund.id for refund in await refunds.decided(conn, purchase.id)}
     for refund in seen:
         if refund.currency != purchase.quote.price.currency:
             body = refund.model_dump(mode="json")
             await put_aside(conn, "refund_currency", body, purchase=purchase, event_id=event_id, at=at)
             return "quarantined"
         await _learn(conn, purchase, refund, at=at)
-    total = await refunds.refunded_minor(conn, purchase.id)
-    await _tell_refunded(conn, purchase, total, at=at)
+    if purchase.gift_card is not None:
+        await gift_cards.follow_money(conn, purchase.id, at=at)
+    decided = await refunds.decided(conn, purchase.id)
+    if not await _tell_refunded(conn, purchase, decided, at=at):
+        for one in decided:
+            if one.state == "failed" and one.id not in before:
+                await tell_failed(conn, purchase, one, decided, at=at)
     return "applied"
 
 
@@ -88,6 +119,11 @@ async def put_aside(
         log.error("payment.quarantined", reason=reason, object_id=body["id"], event_id=event_id, purchase=whose)
 
 
+def to_take_back(purchase: Purchase) -> list[LotToTakeBack]:
+    """Tell the credits that are to have gone back, in total, as was told last."""
+    return _taken_back(purchase, purchase.refunded_minor)
+
+
 async def _know(conn: Connection, purchase: Purchase, sight: Sight) -> None:
     """Record Stripe's ids, where an event came before the answer that would have told them."""
     if sight.session is not None and purchase.checkout_session is None:
@@ -97,26 +133,67 @@ async def _know(conn: Connection, purchase: Purchase, sight: Sight) -> None:
         await purchases.know_payment_intent(conn, purchase.id, payment_intent=sight.intent.id, client_secret=secret)
 
 
-async def _settle(conn: Connection, purchase: Purchase, payment_intent: str, *, at: datetime) -> None:
-    revision = await purchases.mark_paid(conn, purchase.id, payment_intent=payment_intent, at=at)
+async def _settle(conn: Connection, purchase: Purchase, intent: PaymentIntent, *, at: datetime) -> None:
+    revision = (await purchases.mark_paid(conn, {purchase.id: intent.id}, at=at)).get(purchase.id)
     if revision is None:
         return
     if purchase.state == "canceled":
         log.error("purchase.paid_after_cancel", purchase=ids.show("purchase", purchase.id))
-    told = PaymentSucceeded(
+    if purchase.paying.saves:
+        await customers.have_cards_seen_to(conn, purchase.account, livemode=purchase.livemode, at=at)
+    await redeeming.keep(conn, purchase)
+    if intent.card is not None:
+        await purchases.note_card(conn, purchase.id, intent.card)
+        purchase = replace(purchase, card=intent.card)
+    told = paid_event(purchase, intent.id, revision=revision, at=at)
+    if purchase.gift_card is not None:
+        await gift_cards.issue(conn, purchase.id, at=at)
+    await outbox.append(conn, told, at=at)
+    log_paid(purchase.id, intent.id)
+
+
+async def learn_card(conn: Connection, purchase: Purchase, card: PaidByCard, *, at: datetime) -> None:
+    """Note which card paid; of a payment that was told without, tell it now. The purchase is locked."""
+    if purchase.card == card:
+        return
+    await purchases.note_card(conn, purchase.id, card)
+    if purchase.paid and purchase.card is None:
+        told = PaymentCardLearned(
+            account=purchase.account,
+            user=purchase.user,
+            purchase=purchase.id,
+            revision=await purchases.count_telling(conn, purchase.id),
+            occurred_at=at,
+            card=card,
+        )
+        await outbox.append(conn, told, at=at)
+
+
+def log_paid(purchase: UUID, payment_intent: str) -> None:
+    """Say in the log that the money of a purchase came."""
+    log.info("purchase.paid", purchase=ids.show("purchase", purchase), payment_intent=payment_intent)
+
+
+def paid_event(purchase: Purchase, payment_intent: str, *, revision: int, at: datetime) -> PaymentSucceeded:
+    """Write that the money of a purchase came."""
+    return PaymentSucceeded(
         account=purchase.account,
         user=purchase.user,
         purchase=purchase.id,
         revision=revision,
         occurred_at=at,
         paid=purchase.quote.price,
-        lots=lots_of(purchase.quote),
+        lots=[] if purchase.gift_card else lots_of(purchase.quote, paid_at=at),
         payment_intent=payment_intent,
         pack=purchase.quote.pack,
         description=purchase.quote.description,
+        promo_code=purchase.quote.promo_code,
+        discount=purchase.quote.discount if purchase.quote.discounts else None,
+        discounts=purchase.quote.discounts,
+        tier=purchase.quote.tier.name if purchase.quote.tier else None,
+        card=purchase.card,
+        gift_card=purchase.gift_card,
     )
-    await outbox.append(conn, told, at=at)
-    log.info("purchase.paid", purchase=ids.show("purchase", purchase.id), payment_intent=payment_intent)
 
 
 async def _fail(conn: Connection, purchase: Purchase, error: PaymentError, *, at: datetime) -> None:
@@ -155,13 +232,31 @@ async def _learn(conn: Connection, purchase: Purchase, refund: StripeRefund, *, 
     )
 
 
-async def _tell_refunded(conn: Connection, purchase: Purchase, total: int, *, at: datetime) -> None:
-    paid = purchase.quote.price.amount_minor
-    state = state_after(refunded_minor=total, paid_minor=paid)
-    revision = await purchases.mark_refunded(conn, purchase.id, refunded_minor=total, state=state)
-    if revision is None or purchase.payment_intent is None:
-        return
-    told = PaymentRefunded(
+async def _tell_refunded(conn: Connection, purchase: Purchase, decided: Sequence[Refund], *, at: datetime) -> bool:
+    """Tell how much has gone back in total, if that has changed; False if it has not."""
+    total, paid = refunded_minor(decided), purchase.quote.price.amount_minor
+    disputed = stand((await disputes.of(conn, purchase.id)).values())
+    state = state_after(refunded_minor=total, paid_minor=paid, disputed=disputed)
+    changed = await purchases.mark_returned(
+        conn, purchase.id, refunded_minor=total, withdrawn_minor=purchase.withdrawn_minor, state=state
+    )
+    if not changed or purchase.payment_intent is None:
+        return False
+    revision = await purchases.count_telling(conn, purchase.id)
+    told = refunded_event(purchase, decided, purchase.payment_intent, revision=revision, at=at)
+    await outbox.append(conn, told, at=at)
+    if purchase.gift_card is not None and await gift_cards.redeemer(conn, purchase.gift_card):
+        log.error("gift_card.refunded_after_redemption", gift_card=ids.show("gift_card", purchase.gift_card))
+    log.info("purchase.refunded", purchase=ids.show("purchase", purchase.id), total=str(told.refunded))
+    return True
+
+
+def refunded_event(
+    purchase: Purchase, decided: Sequence[Refund], payment_intent: str, *, revision: int, at: datetime
+) -> PaymentRefunded:
+    """Write how much money of a purchase went back in total."""
+    total = refunded_minor(decided)
+    return PaymentRefunded(
         account=purchase.account,
         user=purchase.user,
         purchase=purchase.id,
@@ -169,9 +264,36 @@ async def _tell_refunded(conn: Connection, purchase: Purchase, total: int, *, at
         occurred_at=at,
         paid=purchase.quote.price,
         refunded=purchase.money(total),
-        take_back=take_back(lots_of(purchase.quote), refunded_minor=total, paid_minor=paid),
-        payment_intent=purchase.payment_intent,
+        take_back=_taken_back(purchase, total),
+        refunds=[refund.id for refund in decided],
+        payment_intent=payment_intent,
+        description=purchase.quote.description,
+        paid_at=purchase.paid_at,
+        card=purchase.card,
+    )
+
+
+async def tell_failed(
+    conn: Connection, purchase: Purchase, refund: Refund, decided: Sequence[Refund], *, at: datetime
+) -> None:
+    """Tell that no money went back by a refund, so that what was set aside for it is free."""
+    told = PaymentRefundFailed(
+        account=purchase.account,
+        user=purchase.user,
+        purchase=purchase.id,
+        revision=await purchases.count_telling(conn, purchase.id),
+        occurred_at=at,
+        refund=refund.id,
+        amount=purchase.money(refund.amount_minor),
+        reason=refund.failure,
+        take_back=_taken_back(purchase, refunded_minor(decided)),
+        refunds=[one.id for one in decided],
         description=purchase.quote.description,
     )
     await outbox.append(conn, told, at=at)
-    log.info("purchase.refunded", purchase=ids.show("purchase", purchase.id), total=str(told.refunded))
+    log.warning("refund.failed", refund=ids.show("refund", refund.id), reason=refund.failure)
+
+
+def _taken_back(purchase: Purchase, total: int) -> list[LotToTakeBack]:
+    gone = gone_minor(purchase, refunded_minor=total, withdrawn_minor=purchase.withdrawn_minor)
+    return taken_back(purchase, gone_minor=gone)

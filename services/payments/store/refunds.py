@@ -6,7 +6,9 @@ from uuid import UUID
 from libs.chassis.pool import Connection, Record
 from services.payments.domain.refunds import COUNTED, Refund, RefundState, earlier
 
-_SELECT = "SELECT id, purchase, amount_minor, reason, state, stripe_refund, failure, created_at FROM refund"
+_SELECT = (
+    "SELECT id, purchase, amount_minor, reason, state, stripe_refund, failure, created_at, before_minor FROM refund"
+)
 
 
 async def insert(
@@ -15,17 +17,20 @@ async def insert(
     *,
     purchase: UUID,
     amount_minor: int,
+    before_minor: int,
     reason: str | None,
     requested_by: str,
     at: datetime,
 ) -> None:
-    """Record the intent to give money back."""
+    """Record the intent to give money back, after so much was given or promised."""
     await conn.execute(
-        """INSERT INTO refund (id, purchase, amount_minor, reason, requested_by, state, created_at, resolved_at)
-           VALUES ($1, $2, $3, $4, $5, 'created', $6, $6)""",
+        """INSERT INTO refund (id, purchase, amount_minor, before_minor, reason, requested_by, state, created_at,
+                               resolved_at)
+           VALUES ($1, $2, $3, $4, $5, $6, 'created', $7, $7)""",
         refund,
         purchase,
         amount_minor,
+        before_minor,
         reason,
         requested_by,
         at,
@@ -48,14 +53,12 @@ async def promised_minor(conn: Connection, purchase: UUID) -> int:
     return total
 
 
-async def refunded_minor(conn: Connection, purchase: UUID) -> int:
-    """Sum up what Stripe has taken from us."""
-    total: int = await conn.fetchval(
-        "SELECT coalesce(sum(amount_minor), 0)::bigint FROM refund WHERE purchase = $1 AND state = ANY($2)",
-        purchase,
-        COUNTED,
+async def decided(conn: Connection, purchase: UUID) -> list[Refund]:
+    """Read the refunds of a purchase of which Stripe took the money, or never will, the oldest first."""
+    rows = await conn.fetch(
+        f"{_SELECT} WHERE purchase = $1 AND state = ANY($2) ORDER BY id", purchase, [*COUNTED, "failed"]
     )
-    return total
+    return [_read(row) for row in rows]
 
 
 async def take_unresolved(conn: Connection, *, idle_since: datetime, at: datetime, limit: int) -> list[UUID]:

@@ -4,14 +4,21 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import asyncpg
 import pytest
 import stripe
 
+from deploy.embedded.databases import ServiceDatabase
+from deploy.embedded.infrastructure import Infrastructure
+from libs.chassis.service_client import ServiceClient
+from services.payments.clients.credits import CreditsClient
 from services.payments.clients.stripe import Stripe
-from tests.integration.payments.shop import Shop
+from tests.integration.credits.serving import PAYMENTS_KEY, serving
+from tests.integration.payments.shop import CATALOGUE, Bank, Shop
 from tests.support import stripe_checks
 from tests.support.books import assert_books_balance
 from tests.support.databases import ServicePool
+from tests.support.ledger import Credits
 from tests.support.stripe_sandbox import KEY, PUBLISHABLE_KEY, RunningSandbox, running_sandbox, stripe_client
 
 
@@ -33,6 +40,24 @@ async def dashboard(sandbox: RunningSandbox) -> AsyncIterator[stripe.StripeClien
     """What people do at Stripe's dashboard, past us."""
     async with stripe_client(sandbox.url) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+async def bank(
+    server: asyncpg.Connection,
+    templates: dict[str, ServiceDatabase],
+    infrastructure: Infrastructure,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Bank]:
+    """The credits service beside all shops, whose books are audited in the end."""
+    made = ServicePool(server, templates)
+    ledger, folder = Credits(await made("credits"), catalogue=CATALOGUE), tmp_path_factory.mktemp("credits")
+    async with serving(made.urls("credits"), infrastructure, catalogue=CATALOGUE, folder=folder) as api:
+        to_credits = ServiceClient("credits", base_url=str(api.http.base_url), signer=api.signer)
+        yield Bank(ledger, CreditsClient(to_credits), str(api.http.base_url), folder / PAYMENTS_KEY)
+        await to_credits.stop()
+    await assert_books_balance(ledger.pool)
+    await made.drop()
 
 
 @dataclass
@@ -62,15 +87,17 @@ async def everything_said_is_stripes(sandbox: RunningSandbox, checked: Checked) 
 
 @pytest.fixture
 async def unaudited_shop(
+    *,
     service_pool: ServicePool,
     sandbox: RunningSandbox,
     browser: stripe.StripeClient,
     everything_said_is_stripes: None,
+    bank: Bank,
     tmp_path: Path,
 ) -> AsyncIterator[Shop]:
     """The operations on a fresh database; Stripe is asked just once, and not waited for long."""
     client = Stripe(KEY, api_base=sandbox.url, timeout_seconds=0.5, retries=0)
-    yield Shop(await service_pool("payments"), client, sandbox, browser, clock_file=tmp_path / "clock")
+    yield Shop(await service_pool("payments"), client, sandbox, browser, bank, clock_file=tmp_path / "clock")
     await client.stop()
 
 

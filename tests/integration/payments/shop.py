@@ -1,10 +1,13 @@
 """A shop: the payments service's operations on one database, and buyers who pay in the Stripe sandbox."""
 
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from contextvars import Context
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import orjson
@@ -13,27 +16,43 @@ from stripe import CardError, StripeClient
 
 from libs.chassis.clock import Clock
 from libs.chassis.errors import UnavailableError
-from libs.chassis.pool import Pool
+from libs.chassis.pool import Connection, Pool
 from libs.contracts import ids
 from libs.contracts.catalogue import Catalogue
 from libs.contracts.envelope import CloudEvent
 from libs.contracts.events import BY_TYPE, Event, PaymentRefunded, PaymentSucceeded
-from libs.contracts.http.payments_v1 import Buyer, Purchase, PurchaseOrder, Refund, RefundOrder, StartPurchase
+from libs.contracts.http.payments_v1 import (
+    Buyer,
+    Purchase,
+    PurchaseOrder,
+    Quote,
+    Refund,
+    RefundOrder,
+    StartPurchase,
+)
+from libs.contracts.http.promo_codes_v1 import PromoCodeCounted
 from libs.contracts.money import Money
+from libs.contracts.promo_codes import PromoTerms
+from services.credits.operations.payments import Told, settle
 from services.payments.clients.credits import CreditsClient
 from services.payments.clients.stripe import Stripe
 from services.payments.domain.quotes import Terms
 from services.payments.domain.return_addresses import ReturnAddresses
 from services.payments.domain.stripe_objects import StripeEvent
-from services.payments.operations import purchases, refunds
+from services.payments.operations import promo_codes, purchases, refunds
+from services.payments.operations.resolving import resolve_refunds
 from services.payments.operations.settlement import Outcome
+from services.payments.operations.settling import Settler
 from services.payments.operations.stripe_events import handle_stripe_event
+from tests.support.ledger import Credits
 from tests.support.stripe_sandbox import RunningSandbox
 
 CATALOGUE_FILE = Path(__file__).parents[3] / "deploy" / "catalogues" / "video.yaml"
 CATALOGUE = Catalogue.of(yaml.safe_load(CATALOGUE_FILE.read_text()))
 RETURN_URL = "https://shop.example/paid"
 Object = dict[str, Any]
+T = TypeVar("T")
+_WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
 def a_buyer() -> Buyer:
@@ -48,6 +67,17 @@ def usd(amount_minor: int) -> Money:
 
 
 @dataclass
+class Bank:
+    """The credits service beside a shop: its ledger, and its API as payments asks it."""
+
+    ledger: Credits
+    credits: CreditsClient
+    url: str
+    key: Path
+    """By which payments is known to it."""
+
+
+@dataclass
 class Shop:
     """Calls the operations as the API and the consumer do."""
 
@@ -55,16 +85,21 @@ class Shop:
     stripe: Stripe
     sandbox: RunningSandbox
     browser: StripeClient
+    bank: Bank
     clock_file: Path | None = None
     clock: Clock = field(default_factory=Clock)
     catalogue: Catalogue = CATALOGUE
-    credits: CreditsClient | None = None
+    settler: Settler = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Have payments settled as the consumer has."""
+        self.settler = Settler(self.pool)
 
     @property
     def terms(self) -> Terms:
         """By what the shop sells."""
         addresses = ReturnAddresses.of(["https://shop.example"], loopback=False)
-        return Terms(self.catalogue, addresses, checkout_life=timedelta(hours=2))
+        return Terms(self.catalogue, addresses, checkout_life=timedelta(hours=2), payment_life=timedelta(hours=24))
 
     async def start(self, buyer: Buyer | None = None, *, key: str | None = None, **order: Any) -> Purchase:
         """Start a purchase, of the pro pack if nothing else is said."""
@@ -74,7 +109,7 @@ class Shop:
         answered = await purchases.start_purchase(
             self.pool,
             self.stripe,
-            self.credits,
+            self.bank.credits,
             clock=self.clock,
             terms=self.terms,
             caller=f"user:{ids.show('user', buyer.user)}",
@@ -82,6 +117,39 @@ class Shop:
             request=StartPurchase(buyer=buyer, order=wanted),
         )
         return Purchase.model_validate_json(orjson.dumps(answered.body))
+
+    async def put_code(self, code: str, gives: Object, **terms: Any) -> PromoCodeCounted:
+        """Put a promo code, as staff do."""
+        written = PromoTerms.model_validate({"gives": gives, **terms})
+        return await promo_codes.put_promo_code(self.pool, code, written, clock=self.clock)
+
+    async def redeemed(self, code: str) -> int:
+        """Read how often a promo code counts to be redeemed."""
+        listed = (await promo_codes.list_promo_codes(self.pool, limit=100, cursor=None)).data
+        return next(counted.redeemed for counted in listed if counted.code == code)
+
+    async def at_once(
+        self,
+        *starts: Coroutine[Any, Any, T],
+        waiting: int,
+        meanwhile: Callable[[Connection], Awaitable[object]] | None = None,
+    ) -> list[T]:
+        """Have many begin while nobody can redeem a code, and go on together once so many stand before it."""
+        async with self.pool.connection() as watching, self.pool.transaction() as conn:
+            await conn.execute("SELECT FROM promo_code FOR UPDATE")
+            tasks = [asyncio.create_task(start, context=Context()) for start in starts]  # they are others
+            async with asyncio.timeout(10):
+                while await watching.fetchval(_WAITING) < waiting:  # noqa: ASYNC110 - it tells nobody
+                    await asyncio.sleep(0.01)
+            if meanwhile is not None:
+                await meanwhile(conn)
+        return await asyncio.gather(*tasks)
+
+    async def quote(self, buyer: Buyer | None = None, **order: Any) -> Quote:
+        """Ask what an order would cost and bring."""
+        wanted = PurchaseOrder.model_validate({**order, "quote_only": True})
+        account = (buyer or a_buyer()).account
+        return (await purchases.quote_order(self.pool, self.terms, account, wanted, clock=self.clock)).quote
 
     async def start_insisting(self, buyer: Buyer, *, key: str | None = None, **order: Any) -> Purchase:
         """Start a purchase as somebody does who tries again under his key as long as he is told that he may."""
@@ -121,7 +189,7 @@ class Shop:
         """Start a purchase, pay it, and have it settled by its event."""
         purchase = await self.start(buyer, **order)
         assert await self.pay(purchase) == "succeeded"
-        for event in await self.events(purchase, "payment_intent.succeeded"):
+        for event in await self.events(purchase, "charge.succeeded", "payment_intent.succeeded"):
             await self.tell(event)
         return await self.show(purchase)
 
@@ -137,7 +205,10 @@ class Shop:
 
     async def tell(self, event: Object) -> Outcome:
         """Tell of an event, as the consumer does."""
-        return await handle_stripe_event(self.pool, self.stripe, StripeEvent.of(event), clock=self.clock)
+        policies = self.catalogue.policies
+        return await handle_stripe_event(
+            self.pool, self.stripe, self.settler, StripeEvent.of(event), policies=policies, clock=self.clock
+        )
 
     async def confirm(self, purchase: Purchase) -> Purchase:
         """Have Stripe read again."""
@@ -173,6 +244,7 @@ class Shop:
         answered = await refunds.refund_purchase(
             self.pool,
             self.stripe,
+            self.bank.credits,
             _id(purchase),
             account=account or purchase.account,
             order=order,
@@ -182,6 +254,16 @@ class Shop:
             clock=self.clock,
         )
         return Refund.model_validate_json(orjson.dumps(answered.body))
+
+    async def resolve_refunds(self) -> int:
+        """Have the job come round."""
+        policies = self.catalogue.policies
+        return await resolve_refunds(self.pool, self.stripe, self.bank.credits, policies=policies, clock=self.clock)
+
+    async def tell_credits(self, purchase: Purchase) -> None:
+        """Tell the ledger what was told of a purchase, all of it again."""
+        told = [event for event in await self.told(purchase) if isinstance(event, Told)]
+        await settle(self.bank.ledger.pool, self.bank.ledger.ledger, told)
 
     async def payment_intent(self, purchase: Purchase) -> str | None:
         """Tell which payment at Stripe we know the purchase to have."""

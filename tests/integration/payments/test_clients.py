@@ -1,6 +1,7 @@
 """What we say to Stripe, and what we take its answers for."""
 
 import json
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -8,6 +9,7 @@ import pytest
 from stripe import StripeClient
 
 from libs.chassis.errors import DomainError
+from libs.chassis.pool import CalledInTransactionError
 from libs.contracts import ids
 from services.payments.clients.stripe import (
     API_VERSION,
@@ -62,7 +64,7 @@ def metadata(exchange: Object) -> dict[str, str]:
 
 async def test_a_key_that_stripe_does_not_know_is_our_mistake_and_the_purchase_waits(shop: Shop) -> None:
     stranger, buyer = Stripe("sk_wrong", api_base=shop.sandbox.url), a_buyer()
-    broken = Shop(shop.pool, stranger, shop.sandbox, shop.browser)
+    broken = replace(shop, stripe=stranger)
     with pytest.raises(StripeMisusedError):
         await broken.start(buyer, key="k")
     await stranger.stop()
@@ -103,7 +105,7 @@ async def test_calls_that_fail_are_repeated_under_the_same_key_before_anybody_he
     before, buyer = await so_far(shop.sandbox), a_buyer()
     persistent = Stripe(KEY, api_base=shop.sandbox.url, timeout_seconds=0.5, retries=2)
     await shop.faults({"kind": "reset_after", "method": "POST", "path": "/v1/payment_intents", "count": 1})
-    assert (await Shop(shop.pool, persistent, shop.sandbox, shop.browser).start(buyer)).client_secret is not None
+    assert (await replace(shop, stripe=persistent).start(buyer)).client_secret is not None
     await persistent.stop()
     tries: list[Any] = [
         (one["status"], one["replayed"], one["idempotency_key"])
@@ -113,6 +115,16 @@ async def test_calls_that_fail_are_repeated_under_the_same_key_before_anybody_he
     [(first, _, key), (second, replayed, same_key)] = tries
     assert (first, second, replayed, same_key) == (None, 200, True, key)
     assert len(await shop.at_stripe(buyer)) == 1
+
+
+async def test_neither_stripe_nor_credits_is_asked_while_a_transaction_is_open(shop: Shop) -> None:
+    purchase, before = await shop.start(), await so_far(shop.sandbox)
+    async with shop.pool.transaction():
+        with pytest.raises(CalledInTransactionError):
+            await shop.confirm(purchase)
+        with pytest.raises(CalledInTransactionError):
+            await shop.bank.credits.brought_by([])
+    assert await so_far(shop.sandbox) == before
 
 
 @pytest.mark.parametrize(("key", "live"), [("sk_live_1", True), ("rk_live_1", True), ("sk_test_1", False)])

@@ -1,7 +1,7 @@
 """Limits of what may be bought: the credits service is asked before anything is recorded, or made at Stripe."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -56,7 +56,7 @@ async def limited(
     database = service_pool.urls("credits")
     async with serving(database, infrastructure, catalogue=LIMITED, folder=tmp_path) as api:
         to_credits = ServiceClient("credits", base_url=str(api.http.base_url), signer=api.signer)
-        shop.catalogue, shop.credits = LIMITED, CreditsClient(to_credits)
+        shop.catalogue, shop.bank = LIMITED, replace(shop.bank, ledger=ledger, credits=CreditsClient(to_credits))
         made = Limited(shop, ledger, api.signer)
         made.seen = await made.asked()
         yield made
@@ -83,6 +83,18 @@ async def test_a_purchase_beyond_a_limit_is_refused_before_anything_is_made(
     assert await limited.nothing_happened()
 
 
+async def test_what_a_promo_code_brings_counts(limited: Limited) -> None:
+    buyer = a_buyer()
+    await limited.ledger.tell_payment(buyer.account, "30")
+    await limited.shop.put_code("MORE", {"kind": "bonus_credits", "credits": "11"})
+    with pytest.raises(RemoteError) as refused:
+        await limited.shop.start(buyer, pack="pro", promo_code="MORE")
+    assert (refused.value.code, refused.value.facts) == (CREDIT_LIMIT_EXCEEDED, {"limit": "maximum_balance"})
+    assert (await limited.nothing_happened(), await limited.shop.redeemed("MORE")) == (True, 0)
+    await limited.shop.put_code("MORE", {"kind": "bonus_credits", "credits": "10"})
+    assert (await limited.shop.start(buyer, pack="pro", promo_code="MORE")).state == "created"
+
+
 async def test_a_purchase_within_the_limits_starts_and_its_retry_is_not_asked_about_again(limited: Limited) -> None:
     buyer = a_buyer()
     await limited.ledger.tell_payment(buyer.account, "40")
@@ -96,7 +108,7 @@ async def test_a_purchase_within_the_limits_starts_and_its_retry_is_not_asked_ab
 
 async def test_while_nobody_can_say_what_an_account_has_nothing_is_sold(limited: Limited, shop: Shop) -> None:
     nowhere = ServiceClient("credits", base_url="http://127.0.0.1:1", signer=limited.signer)
-    shop.credits = CreditsClient(nowhere)
+    shop.bank = replace(shop.bank, credits=CreditsClient(nowhere))
     with pytest.raises(UnavailableError):
         await shop.start()
     assert await limited.nothing_happened()

@@ -1,5 +1,6 @@
 """The service as a process: asked over HTTP by other services, told by Kafka, killed at its worst moment."""
 
+import asyncio
 import json
 import signal
 import sys
@@ -24,7 +25,7 @@ from libs.contracts.envelope import CloudEvent
 from libs.contracts.events import PaymentSucceeded, StripeEventReceived
 from libs.contracts.http.payments_v1 import Buyer, Packs, Purchase, Refund
 from libs.contracts.topics import PAYMENTS_EVENTS
-from tests.integration.payments.shop import CATALOGUE_FILE, Object, Shop, a_buyer
+from tests.integration.payments.shop import CATALOGUE_FILE, Object, Shop, a_buyer, usd
 from tests.support.databases import ServicePool
 from tests.support.stripe_sandbox import KEY, PUBLISHABLE_KEY
 
@@ -90,6 +91,15 @@ class Service:
             await consumer.stop()
         raise AssertionError("the topic ended")
 
+    async def listed(self, account: dict[str, str]) -> list[Object]:
+        """An account's purchases, as soon as their card is known: Stripe tells it by another event than the payment."""
+        async with asyncio.timeout(20):
+            while True:
+                purchases: list[Object] = (await self.http.get("/purchases", params=account)).json()["data"]
+                if all(purchase["card"] for purchase in purchases):
+                    return purchases
+                await asyncio.sleep(0.05)
+
 
 @pytest.fixture
 async def service(
@@ -105,6 +115,8 @@ async def service(
         "SCRIP_KAFKA": infrastructure.kafka,
         "SCRIP_KAFKA_SESSION_TIMEOUT_MS": str(SHORTEST_SESSION_MS),
         "SCRIP_CATALOGUE": str(CATALOGUE_FILE),
+        "SCRIP_CREDITS_URL": shop.bank.url,
+        "SCRIP_PAYMENTS_SERVICE_KEY_FILE": str(shop.bank.key),
         "SCRIP_STRIPE_API_BASE": shop.sandbox.url,
         "STRIPE_SECRET_KEY": KEY,
         "STRIPE_PUBLISHABLE_KEY": PUBLISHABLE_KEY,
@@ -137,6 +149,8 @@ async def test_a_purchase_is_bought_paid_told_and_refunded(service: Service) -> 
     buyer = a_buyer()
     packs = Packs.model_validate_json((await service.http.get("/packs")).content)
     assert [pack.id for pack in packs.data] == ["starter", "pro", "business", "enterprise"]
+    assert packs.custom_amount is not None
+    assert (packs.custom_amount.per_credit, packs.custom_amount.minimum) == ([usd(20)], 5_000_000)
     config = (await service.http.get("/payment-config")).json()
     assert config == {"publishable_key": PUBLISHABLE_KEY, "currencies": ["usd"]}
 
@@ -155,11 +169,14 @@ async def test_a_purchase_is_bought_paid_told_and_refunded(service: Service) -> 
     assert len(await service.shop.successes(purchase)) == 1
 
     account = {"account": ids.show("account", buyer.account)}
-    listed = (await service.http.get("/purchases", params=account)).json()
-    assert [(one["state"], one["quote"]["price"]["amount_minor"]) for one in listed["data"]] == [("succeeded", 2499)]
+    listed = await service.listed(account)
+    assert [(one["state"], one["quote"]["price"]["amount_minor"]) for one in listed] == [("succeeded", 2499)]
+    assert listed[0]["card"] == {"brand": "visa", "last4": "4242"}
+    loyalty = (await service.http.get("/loyalty", params=account)).json()
+    assert loyalty == {"spend": [{"amount_minor": 2499, "currency": "usd"}], "tier": None, "next": None}
     refund = Refund.model_validate_json((await service.change(purchase, "refunds")).content)
     assert (refund.state, refund.amount.amount_minor) == ("succeeded", 2499)
-    detail = (await service.http.get(f"/purchases/{listed['data'][0]['id']}", params=account)).json()
+    detail = (await service.http.get(f"/purchases/{listed[0]['id']}", params=account)).json()
     assert (detail["state"], detail["refunded"]["amount_minor"]) == ("refunded", 2499)
 
 
@@ -177,7 +194,7 @@ async def test_what_cannot_be_is_a_problem_with_its_code(service: Service) -> No
     evil = {"pack": "pro", "method": "checkout", "return_url": "https://evil.example"}
     assert problem(await service.buy(buyer, key="2", **evil)) == (422, "PAY020")
     assert problem(await service.change(purchase, "refunds")) == (409, "PAY018")
-    for verb in ("confirm", "cancel", "refunds"):
+    for verb in ("confirm", "cancel", "refunds", "refund-preview"):
         assert problem(await service.change(purchase, verb, account=strangers)) == (404, "PAY010")
     assert problem(await service.http.get("/purchases/pur_1", params={"account": strangers})) == (404, "PAY010")
     for header in ({"Authorization": ""}, {"Authorization": "Bearer x"}):
@@ -187,6 +204,46 @@ async def test_what_cannot_be_is_a_problem_with_its_code(service: Service) -> No
     app = await service.buy(buyer, key="3", pack="pro", method="checkout", return_url="myapp://paid")
     assert app.status_code == 201
     assert problem(await service.change(purchase, "refunds", key="")) == (400, "PAY008")
+
+
+async def test_promo_codes_are_put_listed_used_and_retired(service: Service) -> None:
+    await service.start()
+    terms = {"gives": {"kind": "percent", "percent": 10}, "total_limit": 1, "packs": ["pro"]}
+    put = await service.http.put("/promo-codes/spring-10", json=terms)
+    assert (put.status_code, put.json()["code"], put.json()["redeemed"]) == (200, "SPRING-10", 0)
+    assert (await service.http.put("/promo-codes/SPRING-10", json=terms)).json() == put.json()
+    bought = await service.buy(a_buyer(), pack="pro", promo_code="spring-10")
+    assert (bought.status_code, bought.json()["quote"]["price"]["amount_minor"]) == (201, 2249)
+    assert problem(await service.buy(a_buyer(), key="2", pack="pro", promo_code="SPRING-10")) == (422, "PAY003")
+    assert problem(await service.buy(a_buyer(), key=None, pack="pro", quote_only=True, promo_code="NO-SUCH")) == (
+        422, "PAY003",
+    )  # fmt: skip
+    retired = await service.http.delete("/promo-codes/spring-10")
+    listed = (await service.http.get("/promo-codes", params={"limit": 5})).json()
+    assert [(one["code"], one["active"], one["redeemed"]) for one in listed["data"]] == [("SPRING-10", False, 1)]
+    assert (retired.json(), listed["next_cursor"]) == (listed["data"][0], None)
+
+
+async def test_promo_codes_that_make_no_sense_change_nothing(service: Service) -> None:
+    await service.start()
+    right = {"gives": {"kind": "bonus_credits", "credits": "10"}}
+    wrongs = [
+        {},
+        {"gives": {"kind": "percent", "percent": 100}},
+        {"gives": {"kind": "bonus_credits", "credits": 10}},
+        {"gives": {"kind": "percent", "percent": "10"}},
+        {**right, "total_limit": 0},
+        {**right, "total_limit": 10**12},
+        {**right, "redeemed": 0},
+        {**right, "ends_at": "tomorrow"},
+    ]
+    for wrong in wrongs:
+        assert problem(await service.http.put("/promo-codes/SPRING", json=wrong)) == (422, "PAY007"), wrong
+    for code in ("AB", "SAVE 10", "A" * 41, "\u017fAVE"):
+        assert problem(await service.http.put(f"/promo-codes/{code}", json=right)) == (422, "PAY007"), code
+    assert problem(await service.http.delete("/promo-codes/SPRING")) == (404, "PAY010")
+    assert (await service.http.get("/promo-codes")).json()["data"] == []
+    assert problem(await service.http.get("/promo-codes", headers={"Authorization": ""})) == (401, "PAY011")
 
 
 async def test_a_process_killed_while_settling_settles_once_when_it_is_back(service: Service) -> None:

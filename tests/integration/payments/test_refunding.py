@@ -1,6 +1,8 @@
 """Giving money back: never more than was paid, told by totals, whoever began it and in whatever order it is told."""
 
 import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise, permutations
 
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stripe import StripeClient
 
-from libs.chassis.errors import DomainError, IdempotencyKeyReusedError, NotAllowedError, UnavailableError
+from libs.chassis.errors import DomainError, IdempotencyKeyReusedError, NotAllowedError, NotFoundError, UnavailableError
 from libs.contracts import ids
 from libs.contracts.catalogue import Policies
 from libs.contracts.credits import MICRO
@@ -18,6 +20,7 @@ from services.payments.domain.errors import (
     PurchaseStateError,
     RefundNotAllowedError,
     RefundTooLargeError,
+    RefundTooLateError,
 )
 from services.payments.domain.refunds import ORDER, RefundState, state_after
 from services.payments.domain.stripe_objects import StripeRefund
@@ -109,13 +112,8 @@ async def test_what_is_not_paid_cannot_be_refunded(shop: Shop) -> None:
 
 async def test_customers_refund_only_where_the_catalogue_lets_them_and_staff_always(shop: Shop) -> None:
     purchase = await shop.paid(pack="starter")
-    strict = Shop(
-        shop.pool,
-        shop.stripe,
-        shop.sandbox,
-        shop.browser,
-        catalogue=shop.catalogue.model_copy(update={"policies": Policies(customer_refunds=False)}),
-    )
+    policies = Policies(customer_refunds=False)
+    strict = replace(shop, catalogue=shop.catalogue.model_copy(update={"policies": policies}))
     with pytest.raises(RefundNotAllowedError):
         await strict.refund(purchase, 100, caller="user:usr_ada")
     with pytest.raises(NotAllowedError):
@@ -123,6 +121,44 @@ async def test_customers_refund_only_where_the_catalogue_lets_them_and_staff_alw
     await strict.refund(purchase, 100, caller="staff:ada")
     await shop.refund(purchase, 100, caller="user:usr_ada")
     assert await totals(shop, purchase) == [100, 200]
+
+
+async def test_customers_refund_for_as_many_days_as_the_catalogue_says_and_staff_for_ever(shop: Shop) -> None:
+    policies = Policies(customer_refunds=True, customer_refund_days=14)
+    strict = replace(shop, catalogue=shop.catalogue.model_copy(update={"policies": policies}))
+    purchase = await strict.paid(pack="starter")
+    at_first = await strict.refund(purchase, 100, caller="user:usr_ada", key="k")
+    [told] = await strict.successes(purchase)
+    strict.travel(told.occurred_at + timedelta(days=14) - datetime.now(UTC))
+    for amount in (100, None):
+        with pytest.raises(RefundTooLateError) as refused:
+            await strict.refund(purchase, amount, caller="user:usr_ada", key=f"late-{amount}")
+        assert refused.value.code.code == "PAY012"
+        assert refused.value.facts["until"] == (told.occurred_at + timedelta(days=14)).isoformat()
+    assert await strict.refund(purchase, 100, caller="user:usr_ada", key="k") == at_first  # what was in time stays so
+    async with shop.pool.connection() as conn:
+        assert await conn.fetchval("SELECT count(*) FROM refund") == 1
+        assert await conn.fetchval("SELECT count(*) FROM idempotency_key WHERE key LIKE 'late%'") == 0
+    await strict.refund(purchase, 100)
+    assert await totals(strict, purchase) == [100, 200]
+
+
+async def test_a_customer_can_refund_until_the_last_second_of_his_days(shop: Shop) -> None:
+    policies = Policies(customer_refunds=True, customer_refund_days=14)
+    strict = replace(shop, catalogue=shop.catalogue.model_copy(update={"policies": policies}))
+    purchase = await strict.paid(pack="starter")
+    strict.travel(timedelta(days=14) - timedelta(seconds=30))
+    await strict.refund(purchase, caller="user:usr_ada")
+    assert (await strict.show(purchase)).state == "refunded"
+
+
+@pytest.mark.parametrize("caller", ["user:usr_bob", "staff:ada"])
+async def test_somebody_elses_purchase_cannot_be_refunded(shop: Shop, caller: str) -> None:
+    purchase = await shop.paid(pack="starter")
+    for amount in (100, None):
+        with pytest.raises(NotFoundError):
+            await shop.refund(purchase, amount, caller=caller, account=a_buyer().account)
+    assert (await totals(shop, purchase), (await shop.show(purchase)).state) == ([], "succeeded")
 
 
 async def test_a_refund_begun_at_the_dashboard_takes_credits_too(shop: Shop, dashboard: StripeClient) -> None:
@@ -198,7 +234,7 @@ AMOUNTS = (100, 200, 699)
 TELLINGS = st.lists(st.tuples(st.integers(0, 2), st.sampled_from(STATES)), min_size=1, max_size=12)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tellings=TELLINGS)
 async def test_what_is_taken_back_depends_on_what_was_told_and_not_on_its_order(
     shop: Shop, tellings: list[tuple[int, RefundState]]

@@ -1,6 +1,7 @@
 """Settling purchases by Stripe's events, in whatever order and number they come."""
 
 import asyncio
+from contextvars import Context
 from itertools import permutations
 from typing import Any
 
@@ -69,6 +70,28 @@ async def test_the_same_events_told_by_many_at_once_credit_once(shop: Shop) -> N
     await asyncio.gather(*(insist(event) for event in events))
     assert (await shop.show(purchase)).state == "succeeded"
     assert len(await shop.successes(purchase)) == 1
+
+
+async def test_payments_told_at_once_are_settled_together_but_for_what_needs_more_than_its_own_row(shop: Shop) -> None:
+    await shop.put_code("TENTH", {"kind": "percent", "percent": 10})
+    orders: list[Object] = [{}, {}, {}, {"promo_code": "TENTH"}]
+    started = [await shop.start(**order) for order in orders]
+    paying = [await shop.start(), *started]
+    events = []
+    for purchase in paying:
+        await shop.pay(purchase)
+        events += await shop.events(purchase, "payment_intent.succeeded")
+    events[0]["data"]["object"]["amount"] += 1
+    outcomes = await asyncio.gather(*(shop.tell(event) for event in events))
+    assert outcomes == ["quarantined", *["applied"] * 4]
+    for purchase in started:
+        told = await shop.successes(purchase)
+        assert [(event.paid, event.revision) for event in told] == [(purchase.quote.price, 1)]
+    assert await shop.successes(paying[0]) == []
+    assert await shop.redeemed("TENTH") == 1
+    async with shop.pool.connection() as conn:
+        together = await conn.fetch("SELECT cardinality(payloads) AS told FROM outbox ORDER BY 1")
+        assert [row["told"] for row in together] == [1, 3]
 
 
 @pytest.mark.parametrize("method", ["payment_intent", "checkout"])
@@ -186,7 +209,8 @@ async def test_an_older_view_of_stripe_never_overwrites_a_newer_one(shop: Shop) 
     purchase = await shop.start()
     async with shop.pool.transaction() as conn:
         known = await purchases.lock(conn, purchase.id or ids.new_id())
-        looking = asyncio.create_task(shop.confirm(purchase))  # sees the payment unpaid, and waits for our lock
+        # it sees the payment unpaid, and waits for our lock
+        looking = asyncio.create_task(shop.confirm(purchase), context=Context())
         await until_somebody_waits(shop)
         await shop.pay(purchase, "pm_card_chargeDeclined")
         await purchases.move(conn, known.id, "failed", failure="declined")
@@ -297,7 +321,7 @@ def reachable(state: str) -> set[str]:
     return seen
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.lists(st.integers(0, 100), min_size=1, max_size=16))
 async def test_no_order_of_events_makes_a_final_state_regress(
     shop: Shop, dashboard: StripeClient, order: list[int]

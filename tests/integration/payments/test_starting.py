@@ -1,6 +1,7 @@
 """Starting purchases: what is sold, to whom, and once."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -96,7 +97,7 @@ def test_an_order_that_makes_no_sense_cannot_be_written(order: dict[str, Any]) -
 async def test_a_quote_says_the_price_and_records_nothing(shop: Shop) -> None:
     buyer = a_buyer()
     order = PurchaseOrder(pack="enterprise", quote_only=True)
-    quoted = purchases.quote_order(shop.terms, buyer.account, order)
+    quoted = await purchases.quote_order(shop.pool, shop.terms, buyer.account, order, clock=shop.clock)
     assert (quoted.id, quoted.state, quoted.quote.price, quoted.refunded) == (None, "quoted", usd(29999), usd(0))
     async with shop.pool.connection() as conn:
         assert await conn.fetchval("SELECT count(*) FROM purchase") == 0
@@ -143,7 +144,7 @@ async def test_what_stripe_refuses_has_failed_and_is_refused_again_under_the_sam
     cheap = shop.catalogue.model_copy(
         update={"packs": [shop.catalogue.packs[0].model_copy(update={"prices": [usd(1)]})]}  # Stripe wants 50 cents
     )
-    dear = Shop(shop.pool, shop.stripe, shop.sandbox, shop.browser, catalogue=cheap)
+    dear = replace(shop, catalogue=cheap)
     for _ in range(2):
         with pytest.raises(DomainError) as refused:
             await dear.start(buyer, key="k", pack="starter")

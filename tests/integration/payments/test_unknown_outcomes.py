@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from libs.chassis.service_client import deadline
 from libs.contracts import ids
 from libs.contracts.http.payments_v1 import Buyer
 from services.payments.clients.stripe import Stripe
-from services.payments.operations.resolving import PATIENCE, resolve_purchases, resolve_refunds
+from services.payments.operations.resolving import PATIENCE, resolve_purchases
 from tests.integration.payments.shop import Object, Shop, a_buyer, usd
 from tests.support.stripe_sandbox import KEY, PUBLISHABLE_KEY, running_sandbox, stripe_client
 
@@ -124,7 +125,7 @@ async def test_a_lost_answer_never_refunds_twice(shop: Shop, kind: str) -> None:
     with pytest.raises(UnavailableError):
         await shop.refund(purchase, 400, key="k")
     shop.travel(PATIENCE)
-    assert await resolve_refunds(shop.pool, shop.stripe, clock=shop.clock) == 1
+    assert await shop.resolve_refunds() == 1
     for event in await shop.events(purchase, "refund.created"):
         await shop.tell(event)
     refund = await shop.refund(purchase, 400, key="k")
@@ -155,7 +156,7 @@ async def travelling(shop: Shop, tmp_path: Path) -> AsyncIterator[Shop]:
         stripe_client(sandbox.url, key=PUBLISHABLE_KEY) as browser,
     ):
         client = Stripe(KEY, api_base=sandbox.url, timeout_seconds=0.5, retries=0)
-        yield Shop(shop.pool, client, sandbox, browser, clock_file=file)
+        yield replace(shop, stripe=client, sandbox=sandbox, browser=browser, clock_file=file)
         await client.stop()
 
 
@@ -204,7 +205,7 @@ async def test_a_refund_whose_key_is_forgotten_is_found_or_has_failed(travelling
         with pytest.raises(UnavailableError):
             await travelling.refund(purchase, 100, key=kind)
     await travel(travelling, timedelta(hours=25))
-    assert await resolve_refunds(travelling.pool, travelling.stripe, clock=travelling.clock) == 2
+    assert await travelling.resolve_refunds() == 2
     assert (await travelling.show(lost)).refunded == usd(0)
     assert (await travelling.show(kept)).refunded == usd(100)
     assert (await travelling.refund(lost, 999)).state == "succeeded"

@@ -15,6 +15,7 @@ from services.payments.domain.purchases import (
     PAID,
     Purchase,
     Sight,
+    cancellation,
     difference,
     lots_of,
     sources,
@@ -27,7 +28,9 @@ NOW = datetime(2026, 11, 1, tzinfo=UTC)
 QUOTE = Quote(
     pack="pro",
     description="Pro",
+    list_price=Money(amount_minor=2499, currency="usd"),
     price=Money(amount_minor=2499, currency="usd"),
+    discount=Money(amount_minor=0, currency="usd"),
     credits=150 * MICRO,
     bonus=10 * MICRO,
     bonus_kind="purchased",
@@ -41,6 +44,8 @@ PURCHASE = Purchase(
     return_url=None,
     cancel_url=None,
     livemode=False,
+    takes_back=True,
+    withdrawn_minor=0,
     state="created",
     revision=0,
     looks=0,
@@ -110,6 +115,40 @@ def test_stripes_status_says_where_a_purchase_stands(status: str, error: Payment
 def test_a_payment_page_says_where_a_purchase_stands(status: str, paying: PaymentIntent | None, state: str) -> None:
     session = CheckoutSession(id="cs_1", status=status, livemode=False)
     assert standing(Sight(paying, session)) == state
+
+
+@pytest.mark.parametrize(
+    ("state", "minutes", "asked", "abandoned"),
+    [
+        ("created", 119, None, False),
+        ("created", 120, None, True),
+        ("failed", 120, None, True),
+        ("processing", 999, None, False),
+        ("unknown", 999, None, False),
+        ("canceled", 999, None, False),
+        ("succeeded", 999, None, False),
+        ("requires_action", 120, 119, False),
+        ("requires_action", 148, 119, False),
+        ("requires_action", 149, 119, True),
+        ("requires_action", 60, 0, False),
+    ],
+)
+def test_only_what_nobody_pays_and_no_bank_just_asks_about_is_abandoned(
+    state: PurchaseState, minutes: int, asked: int | None, abandoned: bool
+) -> None:
+    asked_at = None if asked is None else NOW + timedelta(minutes=asked)
+    purchase = replace(PURCHASE, state=state, asked_at=asked_at)
+    assert purchase.abandoned(NOW + timedelta(minutes=minutes)) is abandoned
+
+
+def test_stripe_says_why_a_payment_was_canceled_and_a_page_that_ran_out_was_abandoned() -> None:
+    closed = CheckoutSession(id="cs_1", status="expired", livemode=False)
+    canceled = intent(status="canceled", cancellation_reason="abandoned")
+    before, after = NOW, NOW + timedelta(hours=2)
+    assert cancellation(PURCHASE, Sight(canceled), at=before) == "abandoned"
+    assert cancellation(PURCHASE, Sight(intent(status="canceled")), at=after) is None
+    assert cancellation(PURCHASE, Sight(None, closed), at=before) is None
+    assert cancellation(PURCHASE, Sight(None, closed), at=after) == "abandoned"
 
 
 @pytest.mark.parametrize(

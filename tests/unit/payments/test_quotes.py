@@ -11,6 +11,7 @@ from libs.contracts.catalogue import Catalogue
 from libs.contracts.credits import MICRO
 from libs.contracts.http.payments_v1 import PurchaseOrder
 from libs.contracts.money import LARGEST_AMOUNT, THREE_DECIMAL, WHOLE_UNITS_ONLY, ZERO_DECIMAL, Money, chargeable
+from services.payments.domain.discounts import bought_with, cost_of
 from services.payments.domain.errors import (
     AmountNotChargeableError,
     AmountOutOfLimitsError,
@@ -18,7 +19,7 @@ from services.payments.domain.errors import (
     OnlyPacksError,
     UnknownPackError,
 )
-from services.payments.domain.quotes import bought_with, cost_of, currencies, quote
+from services.payments.domain.quotes import currencies, quote
 
 
 def usd(amount_minor: int) -> dict[str, Any]:
@@ -121,15 +122,19 @@ def test_a_cost_can_be_charged_and_is_the_least_that_does_not_sell_below_the_pri
 ) -> None:
     per_credit = Money(amount_minor=price, currency=currency)
     exact_times_micro = micro * price
-    try:
-        cost = cost_of(micro, per_credit).amount_minor
-    except AmountOutOfLimitsError:
-        assert exact_times_micro > (LARGEST_AMOUNT - 99) * MICRO
-        return
-    assert chargeable(cost, currency)
+    cost = cost_of(micro, per_credit).amount_minor
+    assert chargeable(cost, currency) or cost > LARGEST_AMOUNT
     assert cost * MICRO >= exact_times_micro
     step = next(step for step in (1, 10, 100) if chargeable(step, currency))
     assert (cost - step) * MICRO < exact_times_micro
+
+
+def test_more_than_one_payment_can_carry_is_refused() -> None:
+    dear = CUSTOM | {"per_credit": [usd(100_000)]}
+    catalogue = Catalogue.model_validate({"name": "test", "custom_amount": dear, "price_book": PRICE_BOOK})
+    assert quote(catalogue, order(amount_credits="999.99")).price.amount_minor == LARGEST_AMOUNT - 999
+    with pytest.raises(AmountOutOfLimitsError, match="more than one payment can carry"):
+        quote(catalogue, order(amount_credits="1000"))
 
 
 @given(amount=st.integers(1, LARGEST_AMOUNT), price=st.integers(1, 10**4))

@@ -1,13 +1,22 @@
 """Money that goes back and the credits that go with it."""
 
-from itertools import permutations
+from itertools import pairwise, permutations
 from typing import get_args
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.contracts.events.payments_v1 import LotKind, LotToGrant
-from services.payments.domain.refunds import ORDER, RefundState, earlier, read_status, state_after, take_back
+from services.payments.domain.refunds import (
+    ORDER,
+    RefundState,
+    covered_minor,
+    earlier,
+    read_status,
+    share,
+    state_after,
+    take_back,
+)
 
 KINDS: tuple[LotKind, ...] = get_args(LotKind)
 LOTS = st.lists(st.integers(1, 10**15), min_size=1, max_size=2).map(
@@ -62,3 +71,31 @@ def test_a_status_we_do_not_know_is_money_on_its_way() -> None:
     assert [read_status(status) for status in statuses] == [
         "pending", "pending", "succeeded", "failed", "failed", "pending",
     ]  # fmt: skip
+
+
+@given(lots=LOTS, paid=PAID, data=st.data())
+def test_the_shares_of_refunds_add_up_to_what_their_sum_takes_back(
+    lots: list[LotToGrant], paid: int, data: st.DataObject
+) -> None:
+    cuts = sorted({0, paid, *data.draw(st.lists(st.integers(0, paid), max_size=5))})
+    taken: dict[LotKind, int] = {lot.kind: 0 for lot in lots}
+    for before, after in pairwise(cuts):
+        for lot in share(lots, before_minor=before, amount_minor=after - before, paid_minor=paid):
+            taken[lot.kind] += lot.credits
+    assert taken == {lot.kind: lot.credits for lot in lots}
+
+
+@given(lots=LOTS, paid=PAID, data=st.data())
+def test_what_is_covered_takes_no_more_than_remains_and_any_more_would(
+    lots: list[LotToGrant], paid: int, data: st.DataObject
+) -> None:
+    before = data.draw(st.integers(0, paid))
+    remaining: dict[str, int] = {lot.kind: data.draw(st.integers(0, lot.credits)) for lot in lots}
+    most = covered_minor(lots, remaining, before_minor=before, paid_minor=paid)
+
+    def fits(amount: int) -> bool:
+        parts = share(lots, before_minor=before, amount_minor=amount, paid_minor=paid)
+        return all(part.credits <= remaining[part.kind] for part in parts)
+
+    assert fits(most)
+    assert before + most == paid or not fits(most + 1)

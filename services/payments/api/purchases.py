@@ -1,32 +1,23 @@
-"""HTTP in: what the gateway may ask of payments, under `/internal/v1`."""
+"""Purchases: quoted, started, followed, given back."""
 
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Response
 
 from libs.chassis.clock import Clock
 from libs.chassis.errors import NotFoundError
 from libs.chassis.internal_api import Caller, IdempotencyKey, calling_service, idempotency_key
 from libs.chassis.pool import Pool
 from libs.contracts import ids
-from libs.contracts.catalogue import Catalogue
-from libs.contracts.http.base import IDEMPOTENCY_KEY_HEADER, REPLAYED_HEADER, Cursor, Limit, Page
-from libs.contracts.http.payments_v1 import (
-    PackOffer,
-    Packs,
-    PaymentConfig,
-    Purchase,
-    Refund,
-    RefundOrder,
-    StartPurchase,
-)
-from libs.contracts.ids import AccountId
+from libs.contracts.catalogue import Policies
+from libs.contracts.http.base import IDEMPOTENCY_KEY_HEADER, Cursor, Limit, Page
+from libs.contracts.http.payments_v1 import Purchase, Refund, RefundOrder, RefundPreview, StartPurchase
+from services.payments.api.answering import Account, created
 from services.payments.clients.credits import CreditsClient
 from services.payments.clients.stripe import Stripe
-from services.payments.domain.quotes import Terms, currencies
-from services.payments.operations import purchases, refunds
-from services.payments.operations.answers import Answered
+from services.payments.domain.quotes import Terms
+from services.payments.operations import purchases, refunds, returning
 
 
 def _purchase(purchase: str) -> UUID:
@@ -37,39 +28,19 @@ def _purchase(purchase: str) -> UUID:
 
 
 PurchaseInPath = Annotated[UUID, Depends(_purchase)]
-Account = Annotated[AccountId, Query()]
 
 
-def routes(
-    pool: Pool, stripe: Stripe, clock: Clock, terms: Terms, *, credits: CreditsClient | None, publishable_key: str
-) -> APIRouter:
-    """Make the service's routes."""
+def routes(pool: Pool, stripe: Stripe, clock: Clock, terms: Terms, *, credits: CreditsClient) -> APIRouter:
+    """Make the routes."""
     router = APIRouter(prefix="/internal/v1", dependencies=[Depends(calling_service)])
-    _add_offers(router, terms.catalogue, publishable_key)
     _add_starting(router, pool, stripe, clock, terms, credits=credits)
     _add_purchases(router, pool, stripe, clock)
-    _add_refunds(router, pool, stripe, clock, terms.catalogue)
+    _add_refunds(router, pool, stripe, clock, credits=credits, policies=terms.catalogue.policies)
     return router
 
 
-def _add_offers(router: APIRouter, catalogue: Catalogue, publishable_key: str) -> None:
-    offers = [PackOffer.model_validate(pack.model_dump()) for pack in catalogue.packs]
-    packs = Packs(data=offers, unit=catalogue.unit.model_dump())
-    config = PaymentConfig(publishable_key=publishable_key, currencies=currencies(catalogue))
-
-    @router.get("/packs", operation_id="listPacks")
-    async def list_packs() -> Packs:
-        """List the packs on sale, and what a credit is called."""
-        return packs
-
-    @router.get("/payment-config", operation_id="paymentConfig")
-    async def payment_config() -> PaymentConfig:
-        """Tell what Stripe's Elements need: the publishable key, and the currencies."""
-        return config
-
-
 def _add_starting(
-    router: APIRouter, pool: Pool, stripe: Stripe, clock: Clock, terms: Terms, *, credits: CreditsClient | None
+    router: APIRouter, pool: Pool, stripe: Stripe, clock: Clock, terms: Terms, *, credits: CreditsClient
 ) -> None:
     @router.post(
         "/purchases",
@@ -85,12 +56,12 @@ def _add_starting(
     ) -> object:
         """Start a purchase, once for a key of the caller (201), or only quote it (200), which needs no key."""
         if request.order.quote_only:
-            return purchases.quote_order(terms, request.buyer.account, request.order)
+            return await purchases.quote_order(pool, terms, request.buyer.account, request.order, clock=clock)
         named = await idempotency_key(key)
         answered = await purchases.start_purchase(
             pool, stripe, credits, clock=clock, terms=terms, caller=caller, key=named, request=request
         )
-        return _created(response, answered)
+        return created(response, answered)
 
 
 def _add_purchases(router: APIRouter, pool: Pool, stripe: Stripe, clock: Clock) -> None:
@@ -115,7 +86,9 @@ def _add_purchases(router: APIRouter, pool: Pool, stripe: Stripe, clock: Clock) 
         return await purchases.cancel_purchase(pool, stripe, purchase, account=account, clock=clock)
 
 
-def _add_refunds(router: APIRouter, pool: Pool, stripe: Stripe, clock: Clock, catalogue: Catalogue) -> None:
+def _add_refunds(
+    router: APIRouter, pool: Pool, stripe: Stripe, clock: Clock, *, credits: CreditsClient, policies: Policies
+) -> None:
     @router.post("/purchases/{purchase}/refunds", operation_id="refundPurchase", response_model=Refund, status_code=201)
     async def refund_purchase(
         *,
@@ -130,19 +103,22 @@ def _add_refunds(router: APIRouter, pool: Pool, stripe: Stripe, clock: Clock, ca
         answered = await refunds.refund_purchase(
             pool,
             stripe,
+            credits,
             purchase,
             account=account,
             order=order,
             caller=caller,
             key=key,
-            policies=catalogue.policies,
+            policies=policies,
             clock=clock,
         )
-        return _created(response, answered)
+        return created(response, answered)
 
-
-def _created(response: Response, answered: Answered) -> object:
-    response.status_code = 201
-    if answered.replayed:
-        response.headers[REPLAYED_HEADER] = "true"
-    return answered.body
+    @router.post("/purchases/{purchase}/refund-preview", operation_id="previewRefund")
+    async def preview_refund(
+        purchase: PurchaseInPath, account: Account, order: RefundOrder, caller: Caller
+    ) -> RefundPreview:
+        """Say what a refund would do: the money, the credits that go with it, and those that are spent."""
+        return await returning.preview(
+            pool, credits, purchase, account=account, order=order, caller=caller, policies=policies, clock=clock
+        )

@@ -1,0 +1,155 @@
+"""Reconciliation: the books of Stripe, of payments and of the ledger are compared, both ways, in small steps.
+
+What is new is followed as it comes; a full pass goes through the last weeks again, each day or when somebody asks. A
+step may be repeated: where it stands is recorded after it, and what it mends is mended once by whoever comes.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+
+from libs.chassis.callers import check_staff
+from libs.chassis.errors import UnavailableError
+from libs.chassis.failpoints import reach
+from libs.chassis.leading import leading
+from libs.chassis.pool import Connection
+from libs.chassis.telemetry import log
+from libs.contracts.http import reconciliation_v1 as contract
+from libs.contracts.http.reconciliation_v1 import Scope, StepDone, StepOrder, What
+from services.payments.domain.reconciliation import ARRIVAL, FULL_EVERY, OVERLAP, REACH, WHATS, YOUNG, Page, Walk
+from services.payments.operations.comparing_lots import compare_lots
+from services.payments.operations.comparing_movements import compare_movements
+from services.payments.operations.comparing_purchases import compare_purchases, recheck
+from services.payments.operations.comparing_totals import compare_totals
+from services.payments.operations.findings import Sides, measure
+from services.payments.store import findings, movements
+from services.payments.store import reconciliation as store
+
+Compare = Callable[[Sides, Walk], Awaitable[Page | None]]
+
+_COMPARE: dict[What, Compare] = {
+    "movements": compare_movements,
+    "purchases": compare_purchases,
+    "lots": compare_lots,
+}
+
+
+async def reconcile(sides: Sides) -> int:
+    """Follow what is new by a page of each, and go on with the full pass; returns how many pages of the new are left.
+
+    One process at a time. Whoever does not answer holds up only what he is asked for.
+    """
+    left = 0
+    async with sides.pool.connection() as conn, leading(conn, store.LOCK) as leads:
+        if leads:
+            for what in WHATS:
+                left += await _patiently(_follow(sides, what))
+            await _patiently(recheck(sides))
+            await _patiently(_go_on(sides))
+    await measure(sides.pool, clock=sides.clock)
+    return left
+
+
+async def step(sides: Sides, order: StepOrder, *, caller: str) -> StepDone:
+    """Go on with a full pass by a page, or begin one. Raises NotAllowedError, and UnavailableError."""
+    check_staff(caller)
+    async with sides.pool.connection() as conn, leading(conn, store.LOCK) as leads:
+        if leads:
+            if order.begin:
+                await _begin_full(sides, since=order.since, young={})
+            await _go_on(sides)
+            await recheck(sides)
+    async with sides.pool.connection() as conn:
+        walks = [walk for walk in await store.all_walks(conn) if walk.scope == "full"]
+        arriving = await findings.arriving(conn, told_since=sides.clock.now() - ARRIVAL)
+    done = leads and not arriving and all(walk.ended_at is not None for walk in walks)
+    return StepDone(walks=[_shown(walk) for walk in walks], done=done, busy=not leads)
+
+
+async def show(sides: Sides) -> contract.Reconciliation:
+    """Tell where it stands, what is open, and what was mended."""
+    drift = await measure(sides.pool, clock=sides.clock)
+    since = sides.clock.now() - REACH
+    async with sides.pool.connection() as conn:
+        walks = await store.all_walks(conn)
+        began = min((walk.until for walk in walks if walk.scope == "full"), default=since)
+        return contract.Reconciliation(
+            walks=[_shown(walk) for walk in walks],
+            drift=drift,
+            findings=await findings.open_ones(conn, limit=100),
+            repaired=await findings.repaired_since(conn, began, limit=100),
+            moved=await movements.moved(conn, since=since),
+            settled=await movements.settled(conn, since=since),
+        )
+
+
+async def _patiently(work: Awaitable[int]) -> int:
+    try:
+        return await work
+    except UnavailableError as error:
+        log.warning("reconciliation.later", reason=error.detail)
+        return 0
+
+
+async def _follow(sides: Sides, what: What) -> int:
+    """Compare the next page of what is new; returns 1 if there is more of it."""
+    async with sides.pool.transaction() as conn:
+        walk = await store.find(conn, what, "continuous")
+        if walk is None or walk.ended_at is not None:
+            until = sides.clock.now() - YOUNG[what]
+            since = (walk.until if walk is not None else until) - OVERLAP
+            await _begin(conn, what, "continuous", since=min(since, until), until=until)
+            walk = await store.find(conn, what, "continuous")
+    return int(walk is not None and await _turn(sides, walk))
+
+
+async def _go_on(sides: Sides) -> int:
+    """Compare the next page of the full pass, or begin one if the last was long ago; returns 1 if there is more."""
+    async with sides.pool.connection() as conn:
+        walks = [walk for what in WHATS if (walk := await store.find(conn, what, "full")) is not None]
+    under_way = next((walk for walk in walks if walk.ended_at is None), None)
+    if under_way is None:
+        if not walks or sides.clock.now() - max(walk.until for walk in walks) >= FULL_EVERY:
+            await _begin_full(sides, since=None, young=YOUNG)
+        return 0
+    more = await _turn(sides, under_way)
+    if not more and under_way.what == WHATS[-1]:
+        await compare_totals(sides, under_way)
+    return int(more)
+
+
+async def _turn(sides: Sides, walk: Walk) -> bool:
+    page = await _COMPARE[walk.what](sides, walk)
+    if page is None:
+        return False
+    reach("payments.reconcile.before_commit")
+    async with sides.pool.transaction() as conn:
+        await store.advance(conn, walk, page, at=sides.clock.now())
+    reach("payments.reconcile.after_commit")
+    return page.cursor is not None
+
+
+async def _begin_full(sides: Sides, *, since: datetime | None, young: Mapping[What, timedelta]) -> None:
+    now = sides.clock.now()
+    async with sides.pool.transaction() as conn:
+        for what in WHATS:
+            until = now - young.get(what, timedelta(0))
+            await _begin(conn, what, "full", since=min(since or now - REACH, until), until=until)
+
+
+async def _begin(conn: Connection, what: What, scope: Scope, *, since: datetime, until: datetime) -> None:
+    reached = until if what == "movements" else since  # Stripe lists what is newest first
+    await store.begin(conn, what, scope, since=since, until=until, reached=reached)
+
+
+def _shown(walk: Walk) -> contract.Walk:
+    gone = walk.until - walk.reached if walk.what == "movements" else walk.reached - walk.since
+    whole = max(walk.until - walk.since, timedelta(seconds=1))
+    return contract.Walk(
+        what=walk.what,
+        scope=walk.scope,
+        since=walk.since,
+        until=walk.until,
+        percent=100 if walk.ended_at is not None else max(0, min(100 * gone // whole, 99)),
+        compared=walk.compared,
+        ended_at=walk.ended_at,
+    )
