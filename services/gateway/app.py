@@ -23,13 +23,18 @@ from services.gateway.api import (
     catalogue,
     charges,
     estimates,
+    gift_cards,
     history,
     holds,
     insight,
     leases,
+    loyalty,
+    payment_methods,
+    promo_codes,
     purchases,
     transfers,
     usage,
+    vouchers,
     webhooks,
 )
 from services.gateway.api.door import Door, Rates
@@ -44,6 +49,7 @@ from services.gateway.domain.passwords import Passwords
 from services.gateway.domain.rates import Rate
 from services.gateway.operations.api_keys import KeyUses
 from services.gateway.operations.auth import Identity
+from services.gateway.operations.webhooks import Intake
 from services.gateway.settings import Settings, comma_separated
 
 
@@ -115,6 +121,11 @@ def _routes(
         api_keys.routes(door, pool, clock),
         catalogue.routes(door, clients.payments, seconds=settings.catalogue_seconds),
         purchases.routes(door, pool, clients.payments),
+        loyalty.routes(door, clients.payments),
+        payment_methods.routes(door, pool, clients.payments),
+        promo_codes.routes(door, pool, clients.payments),
+        gift_cards.routes(door, pool, clients.payments),
+        vouchers.routes(door, clients.payments),
         balances.routes(door, clients.credits, clients.history, live, clock),
         history.routes(door, clients.history),
         insight.routes(door, clients.history),
@@ -129,7 +140,7 @@ def _routes(
 
 def _webhook_routes(settings: Settings, foundation: Foundation, pool: Pool) -> APIRouter:
     return webhooks.routes(
-        pool,
+        Intake(pool),
         foundation.clock,
         secrets=comma_separated(settings.stripe_webhook_secret.get_secret_value()),
         further_paths=comma_separated(settings.stripe_webhook_paths),
@@ -156,5 +167,9 @@ def _rates(settings: Settings) -> Rates:
         auth_per_address=Rate("auth", settings.auth_per_address_a_minute, holds_without_redis=True),
         login_per_email=Rate("login", settings.login_per_email_a_minute, holds_without_redis=True),
         public_per_address=Rate("public", settings.public_per_address_a_minute),
+        codes_per_user=Rate("codes", settings.codes_per_user_a_minute, holds_without_redis=True),
+        codes_per_address=Rate("codes-address", settings.codes_per_address_a_minute, holds_without_redis=True),
+        payments_per_user=Rate("payments", settings.payments_per_user_a_minute, holds_without_redis=True),
+        payments_per_address=Rate("payments-address", settings.payments_per_address_a_minute, holds_without_redis=True),
         per_principal=Rate("requests", settings.requests_per_principal_a_minute),
     )

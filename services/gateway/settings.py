@@ -33,6 +33,12 @@ class Settings(ServiceSettings):
     public_per_address_a_minute: int = Field(6_000, ge=1, description="requests of one address that need no token")
     requests_per_principal_a_minute: int = Field(60_000, ge=1, description="requests of one user or API key")
 
+    codes_per_user_a_minute: int = Field(10, ge=1, description="codes that one user may try, right or wrong")
+    codes_per_address_a_minute: int = Field(60, ge=1, description="codes that may be tried from one address")
+
+    payments_per_user_a_minute: int = Field(20, ge=1, description="payments and saved cards that one user may begin")
+    payments_per_address_a_minute: int = Field(120, ge=1, description="the same from one address")
+
     @field_validator("stripe_webhook_secret")
     @classmethod
     def _has_a_secret(cls, value: SecretStr) -> SecretStr:

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Response
 
 from libs.contracts.http.payments_v1 import Packs, PaymentConfig
+from libs.contracts.http.vouchers_v1 import GiftCardOffers
 from services.gateway.api import problems
 from services.gateway.api.door import Door
 from services.gateway.clients.payments import PaymentsClient
@@ -18,12 +19,24 @@ def routes(door: Door, payments: PaymentsClient, *, seconds: float) -> APIRouter
     router = APIRouter(tags=["catalogue"], dependencies=[Depends(door.anybody)])
     packs = Shelf(payments.packs, seconds=seconds)
     config = Shelf(payments.payment_config, seconds=seconds)
+    gift_cards = Shelf(payments.gift_card_offers, seconds=seconds)
     documented = {304: {"description": "Unchanged since the entity tag in `If-None-Match`"}, **problems()}
 
     @router.get("/v1/packs", operation_id="listPacks", summary="List packs", response_model=Packs, responses=documented)
     async def list_packs(response: Response, if_none_match: IfNoneMatch = None) -> Response:
         """List the packs on offer, and what a credit is called."""
         return _answer(await packs.copy(), if_none_match, response)
+
+    @router.get(
+        "/v1/gift-card-offers",
+        operation_id="listGiftCardOffers",
+        summary="List gift cards on offer",
+        response_model=GiftCardOffers,
+        responses=documented,
+    )
+    async def list_gift_cards(response: Response, if_none_match: IfNoneMatch = None) -> Response:
+        """List the gift cards that can be bought for somebody, and what a credit is called."""
+        return _answer(await gift_cards.copy(), if_none_match, response)
 
     @router.get(
         "/v1/payment-config",

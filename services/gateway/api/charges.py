@@ -16,6 +16,7 @@ from libs.contracts.http.spending_v1 import (
 )
 from libs.contracts.ids import ChargeId
 from services.gateway.api import problems
+from services.gateway.api.changing import Change, change_with
 from services.gateway.api.door import Account, Door
 from services.gateway.api.once import IdempotencyKey, answered, required
 from services.gateway.clients.credits import SpendingClient
@@ -85,15 +86,10 @@ def _add_refunds(router: APIRouter, door: Door, spending: SpendingClient) -> Non
         responses=problems(400, 401, 403, 404, 422),
     )
     async def refund(
-        *,
         charge: ChargeId,
         order: ChargeRefundOrder,
         response: Response,
-        holder: Annotated[KeyHolder, Depends(door.key_with("charges:write"))],
-        account: Account = None,
-        key: IdempotencyKey = None,
+        change: Annotated[Change, Depends(change_with(door, "charges:write"))],
     ) -> ChargeRefunded:
         """Give back what a charge burnt, to the very lots: an amount, or all that is left of it."""
-        owner = account_of(holder, account)
-        done = await spending.refund_charge(charge, order, account=owner, caller=holder.caller, key=required(key))
-        return answered(done, response)
+        return answered(await spending.refund_charge(charge, order, **change.terms), response)

@@ -42,6 +42,10 @@ class Rates:
     auth_per_address: Rate
     login_per_email: Rate
     public_per_address: Rate
+    codes_per_user: Rate
+    codes_per_address: Rate
+    payments_per_user: Rate
+    payments_per_address: Rate
     per_principal: Rate
 
 
@@ -71,12 +75,28 @@ class Door:
         """Count a log-in with an e-mail address, wherever it comes from."""
         await self._spend(self._rates.login_per_email, email, response)
 
+    async def count_code(self, user: SignedInUser, request: Request, response: Response) -> None:
+        """Count a code that a user names, right or wrong: codes could be guessed, by one user or by many of one."""
+        await self._spend(self._rates.codes_per_address, _address(request), response)
+        await self._spend(self._rates.codes_per_user, user.caller, response)
+
+    async def count_payment(self, user: SignedInUser, request: Request, response: Response) -> None:
+        """Count a payment, or a card to be saved, that a user begins: stolen cards could be tried out."""
+        await self._spend(self._rates.payments_per_address, _address(request), response)
+        await self._spend(self._rates.payments_per_user, user.caller, response)
+
     async def user(self, response: Response, bearer: Bearer) -> SignedInUser:
         """Let a signed-in user in."""
         principal = await self._enter(response, bearer, None)
         if not isinstance(principal, SignedInUser):
             raise NotAllowedError("this is for signed-in users, not for API keys")
         return principal
+
+    async def user_with_code(self, request: Request, response: Response, bearer: Bearer) -> SignedInUser:
+        """Let a signed-in user in, but not often: codes that are worth something are tried here."""
+        user = await self.user(response, bearer)
+        await self.count_code(user, request, response)
+        return user
 
     def key_with(self, scope: Scope) -> Callable[..., Awaitable[KeyHolder]]:
         """Make a dependency that lets API keys with a scope in."""

@@ -18,6 +18,7 @@ from libs.contracts.http.spending_v1 import (
 )
 from libs.contracts.ids import HoldId
 from services.gateway.api import problems
+from services.gateway.api.changing import Change, change_with
 from services.gateway.api.door import Account, Door
 from services.gateway.api.once import IdempotencyKey, answered, required
 from services.gateway.clients.credits import SpendingClient
@@ -36,7 +37,7 @@ def routes(door: Door, spending: SpendingClient) -> APIRouter:
 
 
 def _add_placing(router: APIRouter, door: Door, spending: SpendingClient) -> None:
-    worker = door.key_with("holds:write")
+    worker, changing = door.key_with("holds:write"), change_with(door, "holds:write")
 
     @router.post("", operation_id="createHold", summary="Place a hold", status_code=201, responses=_PROBLEMS)
     async def place(
@@ -53,18 +54,13 @@ def _add_placing(router: APIRouter, door: Door, spending: SpendingClient) -> Non
         "/{hold}/extend", operation_id="extendHold", summary="Extend a hold", status_code=201, responses=_PROBLEMS
     )
     async def extend(
-        *,
         hold: HoldId,
         order: ExtendOrder,
         response: Response,
-        holder: Annotated[KeyHolder, Depends(worker)],
-        account: Account = None,
-        key: IdempotencyKey = None,
+        change: Annotated[Change, Depends(changing)],
     ) -> HoldChanged:
         """Let a hold live on, counted from now; as often as need be, until its `ends_by`."""
-        owner = account_of(holder, account)
-        done = await spending.change_hold(hold, "extend", order, account=owner, caller=holder.caller, key=required(key))
-        return answered(done, response)
+        return answered(await spending.change_hold(hold, "extend", order, **change.terms), response)
 
 
 def _add_reading(router: APIRouter, door: Door, spending: SpendingClient) -> None:
@@ -98,41 +94,27 @@ def _add_reading(router: APIRouter, door: Door, spending: SpendingClient) -> Non
 
 
 def _add_settling(router: APIRouter, door: Door, spending: SpendingClient) -> None:
-    worker = door.key_with("holds:write")
+    changing = change_with(door, "holds:write")
 
     @router.post(
         "/{hold}/capture", operation_id="captureHold", summary="Capture a hold", status_code=201, responses=_PROBLEMS
     )
     async def capture(
-        *,
         hold: HoldId,
         order: CaptureOrder,
         response: Response,
-        holder: Annotated[KeyHolder, Depends(worker)],
-        account: Account = None,
-        key: IdempotencyKey = None,
+        change: Annotated[Change, Depends(changing)],
     ) -> HoldChanged:
         """Burn what the work cost; the rest is freed, unless the capture says that it is not final."""
-        owner = account_of(holder, account)
-        done = await spending.change_hold(
-            hold, "capture", order, account=owner, caller=holder.caller, key=required(key)
-        )
-        return answered(done, response)
+        return answered(await spending.change_hold(hold, "capture", order, **change.terms), response)
 
     @router.post(
         "/{hold}/release", operation_id="releaseHold", summary="Release a hold", status_code=201, responses=_PROBLEMS
     )
     async def release(
-        *,
         hold: HoldId,
         response: Response,
-        holder: Annotated[KeyHolder, Depends(worker)],
-        account: Account = None,
-        key: IdempotencyKey = None,
+        change: Annotated[Change, Depends(changing)],
     ) -> HoldChanged:
         """Free what a hold still reserves, as when the work failed."""
-        owner = account_of(holder, account)
-        done = await spending.change_hold(
-            hold, "release", Request(), account=owner, caller=holder.caller, key=required(key)
-        )
-        return answered(done, response)
+        return answered(await spending.change_hold(hold, "release", Request(), **change.terms), response)

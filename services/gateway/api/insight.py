@@ -3,12 +3,11 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import Field
 
-from libs.contracts.http.insight_v1 import Forecast, UsageQuery, UsageSpan, UsageSummary
-from libs.contracts.ids import AccountId
+from libs.contracts.http.insight_v1 import Forecast, UnusualDays, UsageQuery, UsageSpan, UsageSummary
 from services.gateway.api import problems
 from services.gateway.api.door import Account, Door
+from services.gateway.api.history import OfAccount
 from services.gateway.clients.history import HistoryClient
 from services.gateway.domain.principals import Principal, account_of
 
@@ -16,16 +15,12 @@ _PROBLEMS = problems(401, 403, 404, 422)
 _GROUPED = {"daily": "day", "by-meter": "meter", "by-model": "property:model"}
 
 
-class Summary(UsageQuery):
+class Summary(OfAccount, UsageQuery):
     """Which days, told apart by what, and whose."""
 
-    account: Annotated[AccountId | None, Field(description="Another than the key's own; with `admin`")] = None
 
-
-class Span(UsageSpan):
+class Span(OfAccount, UsageSpan):
     """Which days, and whose."""
-
-    account: Annotated[AccountId | None, Field(description="Another than the key's own; with `admin`")] = None
 
 
 def routes(door: Door, history: HistoryClient) -> APIRouter:
@@ -44,6 +39,11 @@ def routes(door: Door, history: HistoryClient) -> APIRouter:
     async def forecast(principal: Annotated[Principal, Depends(reader)], account: Account = None) -> Forecast:
         """Say when credits run out if it goes on as it did, and what will expire unused."""
         return await history.forecast(account_of(principal, account))
+
+    @router.get("/unusual", operation_id="listUnusualDays", summary="Unusual days", responses=_PROBLEMS)
+    async def unusual(principal: Annotated[Principal, Depends(reader)], account: Account = None) -> UnusualDays:
+        """List the days on which far more was burnt than ever lately, the newest first."""
+        return await history.unusual_days(account_of(principal, account))
 
     for name, by in _GROUPED.items():
         _add_grouped(router, reader, history, name=name, by=by)

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Depends, Response
 from libs.contracts.http.leases_v1 import HeartbeatOrder, LeaseChanged, LeaseOrder, NewLease
 from libs.contracts.ids import HoldId
 from services.gateway.api import problems
-from services.gateway.api.door import Account, Door
+from services.gateway.api.changing import Change, change_with
+from services.gateway.api.door import Door
 from services.gateway.api.once import IdempotencyKey, answered, required
 from services.gateway.clients.credits import SpendingClient
 from services.gateway.domain.principals import KeyHolder, account_of
@@ -39,42 +40,28 @@ def _add_beginning(router: APIRouter, door: Door, spending: SpendingClient) -> N
 
 
 def _add_settling(router: APIRouter, door: Door, spending: SpendingClient) -> None:
-    worker = door.key_with("holds:write")
+    changing = change_with(door, "holds:write")
 
     @router.post(
         "/{lease}/heartbeat", operation_id="beatLease", summary="Send a heartbeat", status_code=201, responses=_PROBLEMS
     )
     async def heartbeat(
-        *,
         lease: HoldId,
         order: HeartbeatOrder,
         response: Response,
-        holder: Annotated[KeyHolder, Depends(worker)],
-        account: Account = None,
-        key: IdempotencyKey = None,
+        change: Annotated[Change, Depends(changing)],
     ) -> LeaseChanged:
         """Settle what was used so far, reserve ahead again, and live on. Go on while credits are held."""
-        owner = account_of(holder, account)
-        done = await spending.change_lease(
-            lease, "heartbeat", order, account=owner, caller=holder.caller, key=required(key)
-        )
-        return answered(done, response)
+        return answered(await spending.change_lease(lease, "heartbeat", order, **change.terms), response)
 
     @router.post(
         "/{lease}/close", operation_id="closeLease", summary="Close a lease", status_code=201, responses=_PROBLEMS
     )
     async def close(
-        *,
         lease: HoldId,
         order: HeartbeatOrder,
         response: Response,
-        holder: Annotated[KeyHolder, Depends(worker)],
-        account: Account = None,
-        key: IdempotencyKey = None,
+        change: Annotated[Change, Depends(changing)],
     ) -> LeaseChanged:
         """Settle what was used in the end, and free the rest."""
-        owner = account_of(holder, account)
-        done = await spending.change_lease(
-            lease, "close", order, account=owner, caller=holder.caller, key=required(key)
-        )
-        return answered(done, response)
+        return answered(await spending.change_lease(lease, "close", order, **change.terms), response)

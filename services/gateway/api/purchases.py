@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from libs.chassis.pool import Pool
 from libs.contracts.http.base import Cursor, Limit, Page
-from libs.contracts.http.payments_v1 import Purchase, PurchaseOrder, Refund, RefundOrder
+from libs.contracts.http.payments_v1 import Purchase, PurchaseOrder, Refund, RefundOrder, RefundPreview
 from libs.contracts.ids import PurchaseId
 from services.gateway.api import problems
 from services.gateway.api.door import Door
@@ -35,15 +35,20 @@ def _add_starting(router: APIRouter, door: Door, pool: Pool, payments: PaymentsC
         responses={200: {"model": Purchase, "description": "Only quoted"}, **problems(400, 401, 402, 403, 409, 422)},
     )
     async def start(
+        *,
         order: PurchaseOrder,
+        request: Request,
         response: Response,
         user: Annotated[SignedInUser, Depends(door.user)],
         key: IdempotencyKey = None,
     ) -> Purchase:
         """Start a purchase, or only quote it (200). A purchase needs an Idempotency-Key, a quote none."""
+        if order.promo_code is not None:
+            await door.count_code(user, request, response)
         if order.quote_only:
             response.status_code = 200
             return await purchases.quote(pool, payments, user, order)
+        await door.count_payment(user, request, response)
         done = await purchases.start(pool, payments, user, order, idempotency_key=required(key))
         return answered(done, response)
 
@@ -104,3 +109,15 @@ def _add_refunds(router: APIRouter, door: Door, payments: PaymentsClient) -> Non
         """Give money back and take the credits back, where the catalogue lets customers do so."""
         done = await payments.refund(user, purchase, order, idempotency_key=required(key))
         return answered(done, response)
+
+    @router.post(
+        "/{purchase}/refund-preview",
+        operation_id="previewRefund",
+        summary="What a refund would do",
+        responses=problems(401, 403, 404, 409, 422),
+    )
+    async def preview(
+        purchase: PurchaseId, order: RefundOrder, user: Annotated[SignedInUser, Depends(door.user)]
+    ) -> RefundPreview:
+        """Say how much money and how many credits would go back, and how many of those are spent."""
+        return await payments.preview_refund(user, purchase, order)

@@ -19,7 +19,7 @@ from libs.contracts.http.history_v1 import (
     TransactionDetail,
     TransactionQuery,
 )
-from libs.contracts.http.insight_v1 import Forecast, UsageSpan, UsageSummary
+from libs.contracts.http.insight_v1 import Forecast, UnusualDays, UsageSpan, UsageSummary
 
 
 class HistoryClient:
@@ -61,6 +61,10 @@ class HistoryClient:
     async def forecast(self, account: UUID) -> Forecast:
         """Ask when credits run out."""
         return await self._service.get(_path(account, "/forecast"), Forecast)
+
+    async def unusual_days(self, account: UUID) -> UnusualDays:
+        """Ask on which days far more was burnt than usual."""
+        return await self._service.get(_path(account, "/unusual-days"), UnusualDays)
 
 
 def _path(account: UUID, rest: str) -> str:

@@ -49,6 +49,11 @@ class KeyHolder:
         """Tell whether the key may report what somebody spent: itself, or anybody with the scope `admin`."""
         return actor == self.caller or "admin" in self.scopes
 
+    @property
+    def may_state_costs(self) -> bool:
+        """Tell whether the key may say what serving a usage cost the operator: it is he who says it."""
+        return "admin" in self.scopes
+
 
 Principal: TypeAlias = SignedInUser | KeyHolder
 

@@ -81,7 +81,8 @@ def _read(item: Any, reporter: KeyHolder, traceparent: str | None) -> UsageRepor
     actor = event.actor or reporter.caller
     if not reporter.may_report_as(actor):
         raise ValueError("actor: this key reports as itself only")
-    UsageData.model_validate(event.data)
+    if UsageData.model_validate(event.data).cost is not None and not reporter.may_state_costs:
+        raise ValueError("data.cost: only a key with the scope admin says what usage cost")
     payload = event.model_copy(update={"traceparent": event.traceparent or traceparent, "actor": actor}).encode()
     if len(payload) > LARGEST_EVENT_BYTES:
         raise ValueError(f"an event has at most {LARGEST_EVENT_BYTES} bytes, this one {len(payload)}")

@@ -20,9 +20,9 @@ FROM stripe_event AS e
 WHERE
     e.received_at > (SELECT min(o.recorded_at) FROM outbox AS o WHERE o.topic = 'scrip.stripe.events.v1')
     AND NOT EXISTS (
-        SELECT FROM outbox AS o
+        SELECT FROM outbox AS o CROSS JOIN LATERAL unnest(o.payloads) AS t (payload)
         WHERE
             o.topic = 'scrip.stripe.events.v1'
             AND o.recorded_at = e.received_at
-            AND position(convert_to('"' || e.id || '"', 'UTF8') IN o.payloads[1]) > 0
+            AND position(convert_to('"' || e.id || '"', 'UTF8') IN t.payload) > 0
     );

@@ -90,6 +90,10 @@ class User:
         headers = self.headers | ({"Idempotency-Key": key} if key else {})
         return await self.http.post(path, json=body, headers=headers)
 
+    async def put(self, path: str) -> httpx2.Response:
+        """Have something be so."""
+        return await self.http.put(path, headers=self.headers)
+
     async def delete(self, path: str) -> httpx2.Response:
         """Have something away."""
         return await self.http.delete(path, headers=self.headers)

@@ -15,7 +15,7 @@ from libs.contracts.credits import MICRO
 from libs.contracts.http.base import Page
 from libs.contracts.http.credits_v1 import Balance, Lot, Transaction
 from libs.contracts.http.history_v1 import Explanation, LotMovement, PastBalance, TransactionDetail
-from libs.contracts.http.insight_v1 import Forecast, UsageSummary
+from libs.contracts.http.insight_v1 import Forecast, UnusualDay, UnusualDays, UsageSummary
 from libs.contracts.ids import AccountId, LotId, TransactionId
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -65,6 +65,12 @@ class Past:
             return Forecast(
                 account=account, available=7 * MICRO, days_known=1, confidence_percent=80, horizon_days=180, **nothing
             )
+
+        @app.get(f"{prefix}/unusual-days", dependencies=checked)
+        async def unusual_days(request: Request, account: AccountId) -> UnusualDays:
+            self._note(request, account, "unusual-days")
+            day = UnusualDay(day=NOON.date(), burnt=9 * MICRO, usual=MICRO, noticed_at=NOON)
+            return UnusualDays(data=[day])
 
     def _note(self, request: Request, account: UUID, what: str) -> None:
         self._balance_of(account)

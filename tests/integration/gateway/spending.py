@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Body, Depends, FastAPI, Response
+from fastapi import Body, Depends, FastAPI, Request, Response
 
 from libs.chassis.errors import DomainError
 from libs.chassis.internal_api import Caller, IdempotencyKey, calling_service
@@ -104,7 +104,6 @@ class Spending:
         """Add them."""
         self._add_orders(app)
         self._add_things(app)
-        self._add_leases(app)
         self._add_views(app)
 
     def _note(self, asked: Spent, response: Response) -> None:
@@ -154,51 +153,32 @@ class Spending:
 
     def _add_things(self, app: FastAPI) -> None:
         checked = [Depends(calling_service)]
-        order_type = Annotated[dict[str, Any], Body()]
 
-        @app.post("/internal/v1/charges/{charge}/refunds", dependencies=checked, status_code=201)
-        async def refund(
+        async def noted(
             *,
-            charge: str,
+            request: Request,
             account: AccountId,
-            order: order_type,
+            order: Annotated[dict[str, Any], Body()],
             caller: Caller,
             key: IdempotencyKey,
             response: Response,
-        ) -> ChargeRefunded:
-            self._note(Spent(f"/charges/{charge}/refunds", caller, key, account, order), response)
+        ) -> Any:
+            path = request.url.path.removeprefix("/internal/v1")
+            self._note(Spent(path, caller, key, account, order), response)
+            return account
+
+        account_of = Annotated[UUID, Depends(noted)]
+
+        @app.post("/internal/v1/charges/{charge}/refunds", dependencies=checked, status_code=201)
+        async def refund(account: account_of) -> ChargeRefunded:
             return ChargeRefunded(id=ids.new_id(), credits=1, charge=a_charge(account), balance=BALANCE)
 
         @app.post("/internal/v1/holds/{hold}/{verb}", dependencies=checked, status_code=201)
-        async def change(
-            *,
-            hold: str,
-            verb: str,
-            account: AccountId,
-            order: order_type,
-            caller: Caller,
-            key: IdempotencyKey,
-            response: Response,
-        ) -> HoldChanged:
-            self._note(Spent(f"/holds/{hold}/{verb}", caller, key, account, order), response)
+        async def change_hold(account: account_of) -> HoldChanged:
             return HoldChanged(**dict(a_hold(account)), balance=BALANCE)
 
-    def _add_leases(self, app: FastAPI) -> None:
-        checked = [Depends(calling_service)]
-        order_type = Annotated[dict[str, Any], Body()]
-
         @app.post("/internal/v1/leases/{lease}/{verb}", dependencies=checked, status_code=201)
-        async def change_lease(
-            *,
-            lease: str,
-            verb: str,
-            account: AccountId,
-            order: order_type,
-            caller: Caller,
-            key: IdempotencyKey,
-            response: Response,
-        ) -> LeaseChanged:
-            self._note(Spent(f"/leases/{lease}/{verb}", caller, key, account, order), response)
+        async def change_lease(account: account_of) -> LeaseChanged:
             return a_lease(account)
 
     def _add_views(self, app: FastAPI) -> None:

@@ -13,6 +13,7 @@ async def test_packs_and_payment_config_are_shown_to_everybody(gateway: Gateway)
         "name": "Starter",
         "credits": "50",
         "bonus": "0",
+        "expires_after_days": None,
         "prices": [{"amount_minor": 999, "currency": "usd"}],
     }
     assert packs.json()["unit"] == {"singular": "credit", "plural": "credits"}

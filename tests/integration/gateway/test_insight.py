@@ -33,12 +33,19 @@ async def test_a_forecast_is_asked_of_credits(gateway: Gateway, credits: Credits
     assert credits.past.asked[-1].path == "forecast"
 
 
-@pytest.mark.parametrize("route", [*ROUTES, "forecast"])
+async def test_unusual_days_are_asked_of_credits(gateway: Gateway, credits: CreditsStandIn) -> None:
+    user = await gateway.sign_up()
+    answer = await user.get("/v1/usage/unusual")
+    assert (answer.status_code, answer.json()["data"][0]["burnt"]) == (200, "9")
+    assert credits.past.asked[-1] == Question("unusual-days", user.account, {})
+
+
+@pytest.mark.parametrize("route", [*ROUTES, "forecast", "unusual"])
 async def test_only_who_may_look_may_ask_and_only_about_his_own(
     gateway: Gateway, credits: CreditsStandIn, route: str
 ) -> None:
     user = await gateway.sign_up()
-    params = {} if route == "forecast" else SPAN
+    params = SPAN if route in ROUTES else {}
     path = f"/v1/usage/{route}"
     assert problem(await gateway.http.get(path, params=params)) == (401, "PAY011")
     reporter = {"X-Api-Key": await user.make_key("usage:write")}

@@ -98,6 +98,8 @@ async def test_purchases_are_found_confirmed_canceled_and_refunded(gateway: Gate
     assert ([each["id"] for each in listed["data"]], listed["next_cursor"]) == ([purchase], "next")
     assert (await user.post(f"/v1/purchases/{purchase}/confirm")).json()["state"] == "succeeded"
     assert (await user.post(f"/v1/purchases/{purchase}/cancel")).json()["state"] == "canceled"
+    preview = (await user.post(f"/v1/purchases/{purchase}/refund-preview", {})).json()
+    assert (preview["amount"]["amount_minor"], preview["debt"], preview["possible"]) == (999, "0.000001", True)
     refund = await user.post(f"/v1/purchases/{purchase}/refunds", {}, key="key-2")
     assert (refund.status_code, refund.json()["amount"]) == (201, {"amount_minor": 999, "currency": "usd"})
     caller = f"user:{user.session.model_dump(mode='json')['user']['id']}"
@@ -108,6 +110,17 @@ async def test_purchases_are_found_confirmed_canceled_and_refunded(gateway: Gate
     ]
 
 
+async def test_a_user_sees_the_loyalty_tier_of_his_own_account(gateway: Gateway, payments: PaymentsStandIn) -> None:
+    user = await gateway.sign_up()
+    answer = await user.get("/v1/loyalty")
+    assert (answer.status_code, answer.json()["tier"]) == (200, None)
+    assert answer.json()["next"]["left"] == [{"amount_minor": 999, "currency": "usd"}]
+    assert payments.asked == [Asked("/loyalty", ids.show("account", user.account), None)]
+    assert (await gateway.http.get("/v1/loyalty")).status_code == 401
+    key = {"Authorization": f"Bearer {await user.make_key('credits:read')}"}
+    assert (await gateway.http.get("/v1/loyalty", headers=key)).json()["code"] == "PAY012"
+
+
 async def test_other_peoples_purchases_are_not_there(gateway: Gateway) -> None:
     ada, bob = await gateway.sign_up(), await gateway.sign_up()
     purchase = await a_purchase(ada)
@@ -116,8 +129,9 @@ async def test_other_peoples_purchases_are_not_there(gateway: Gateway) -> None:
         await bob.post(f"/v1/purchases/{purchase}/confirm"),
         await bob.post(f"/v1/purchases/{purchase}/cancel"),
         await bob.post(f"/v1/purchases/{purchase}/refunds", {}, key="key-1"),
+        await bob.post(f"/v1/purchases/{purchase}/refund-preview", {}),
     ]
-    assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(404, "PAY010")] * 4
+    assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(404, "PAY010")] * 5
     assert (await bob.get("/v1/purchases")).json()["data"] == []
 
 

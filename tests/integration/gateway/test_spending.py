@@ -166,11 +166,11 @@ async def test_an_operators_key_acts_on_any_account(gateway: Gateway, credits: C
     assert batch.body == {"charges": [AMOUNT | {"account": foreign}]}
 
 
-@pytest.mark.parametrize("path", ["/v1/charges", "/v1/holds", "/v1/transfers"])
+@pytest.mark.parametrize("path", ["/v1/charges", "/v1/holds", f"/v1/holds/{HOLD}/release", "/v1/transfers"])
 async def test_without_a_good_key_nothing_is_spent(gateway: Gateway, credits: CreditsStandIn, path: str) -> None:
     user = await gateway.sign_up()
     headers = user.headers
-    if path == "/v1/holds":
+    if path.startswith("/v1/holds"):
         headers = {"X-Api-Key": await user.make_key("holds:write")}
     body: dict[str, Any] = AMOUNT | ({"to": name(ids.new_id())} if path == "/v1/transfers" else {})
     for wrong in ({}, {"Idempotency-Key": "x" * 256}, {"Idempotency-Key": "with space"}):

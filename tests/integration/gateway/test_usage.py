@@ -95,6 +95,7 @@ def unusable(user: User, other: User) -> list[Any]:
         used(user, data={"properties": {"resolution": None}}),
         used(user, data={"properties": {"resolution": "x" * 501}}),
         used(user, data={"properties": {f"p{number}": 1 for number in range(51)}}),
+        used(user, data={"quantity": 1, "cost": {"amount_micros": 1, "currency": "usd"}}),
         used(user, data=[]),
         "an event",
         None,
@@ -139,7 +140,7 @@ async def test_usage_is_the_keys_own_unless_an_admins_key_says_whose(
     for key, event in (
         (await user.make_key("usage:write"), used(user)),
         (admins, used(user)),
-        (admins, used(user, actor="user:ada")),
+        (admins, used(user, actor="user:ada", data={"cost": {"amount_micros": 300, "currency": "usd"}})),
     ):
         assert (await report(gateway, key, event)).status_code == 202
     found = await published(infrastructure.kafka, USAGE_EVENTS, key=account_of(user), count=3)
@@ -147,6 +148,7 @@ async def test_usage_is_the_keys_own_unless_an_admins_key_says_whose(
     assert own.startswith("key:key_")
     assert of_admin.startswith("key:key_")
     assert own != of_admin
+    assert found[2].data["cost"] == {"amount_micros": 300, "currency": "usd"}
     assert named == "user:ada"
 
 

@@ -100,6 +100,15 @@ async def test_concurrent_twins_at_two_gateways_are_kept_and_told_once(run_gatew
         assert len(await told(one)) == 5
 
 
+async def test_webhooks_that_come_at_once_are_kept_and_told_each_once_whichever_come_twice(gateway: Gateway) -> None:
+    events = [an_event() for _ in range(20)]
+    answers = await asyncio.gather(*(gateway.webhook(event) for event in events + events[:5]))
+    assert {answer.status_code for answer in answers} == {200}
+    assert sorted(row["id"] for row in await kept(gateway)) == sorted(event["id"] for event in events)
+    bodies = [StripeEventReceived.of(event).body["id"] for event in await told(gateway)]
+    assert sorted(bodies) == sorted(event["id"] for event in events)
+
+
 async def test_webhooks_that_stripe_did_not_sign_are_refused_and_not_kept(gateway: Gateway) -> None:
     body = json.dumps(an_event()).encode()
     good = signature(body)

@@ -6,7 +6,16 @@ import pytest
 
 from deploy.generate import openapi
 
-PUBLIC = {"register", "logIn", "refresh", "logOut", "listPacks", "getPaymentConfig", "receiveStripeWebhook"}
+PUBLIC = {
+    "register",
+    "logIn",
+    "refresh",
+    "logOut",
+    "listGiftCardOffers",
+    "listPacks",
+    "getPaymentConfig",
+    "receiveStripeWebhook",
+}
 BY_KEY = {
     *("getBalance", "listLots", "listTransactions", "reportUsage", "reportUsageAsOpenMeter"),
     *("exportTransactions", "getTransaction", "explainBalance", "listLotMovements"),
@@ -14,7 +23,7 @@ BY_KEY = {
     *("createCharge", "getCharge", "createCharges", "refundCharge"),
     *("createHold", "listHolds", "getHold", "captureHold", "extendHold", "releaseHold"),
     *("createLease", "beatLease", "closeLease"),
-    *("sumUsage", "sumUsageDaily", "sumUsageByMeter", "sumUsageByModel", "foretell"),
+    *("sumUsage", "sumUsageDaily", "sumUsageByMeter", "sumUsageByModel", "foretell", "listUnusualDays"),
 }
 
 
