@@ -7,6 +7,7 @@ import yaml
 from jinja2 import FileSystemLoader
 
 from libs.chassis.runner import Part
+from libs.chassis.sealing import Seal
 from libs.chassis.service import Foundation
 from libs.contracts.catalogue import Catalogue
 from services.notifications import api, consumers, jobs
@@ -39,6 +40,8 @@ def _jobs(settings: Settings, foundation: Foundation, mailer: Mailer) -> list[Pa
     templates = Templates(FileSystemLoader(_TEMPLATES), unit=catalogue.unit, sender=mailer.sender_name)
     lease = timedelta(seconds=3 * settings.smtp_timeout_seconds)  # more than connecting and handing over may take
     return [
-        jobs.deliver(pool, mailer=mailer, templates=templates, clock=clock, lease=lease),
+        jobs.deliver(
+            pool, mailer=mailer, templates=templates, seal=Seal(settings.mail_secrets), clock=clock, lease=lease
+        ),
         jobs.prune(pool, clock=clock, keep_deliveries=timedelta(days=settings.keep_deliveries_days)),
     ]

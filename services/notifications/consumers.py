@@ -1,6 +1,7 @@
 """Events in: one operation per type; types we have nothing to say about pass by."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from faststream import AckPolicy
 
@@ -9,7 +10,7 @@ from libs.chassis.clock import Clock
 from libs.chassis.pool import Pool
 from libs.contracts.envelope import CloudEvent
 from libs.contracts.events.accounts_v1 import AccountOpened
-from libs.contracts.events.payments_v1 import PaymentRefunded, PaymentSucceeded
+from libs.contracts.events.payments_v1 import GiftCardIssued, PaymentCardLearned, PaymentRefunded, PaymentSucceeded
 from libs.contracts.topics import ACCOUNTS_EVENTS, PAYMENTS_EVENTS
 from services.notifications import operations
 
@@ -24,10 +25,18 @@ def subscribe(consumers: Consumers, *, pool: Pool, clock: Clock) -> None:
 
     async def on_payment(events: Sequence[CloudEvent]) -> None:
         for event in events:
-            if event.type == PaymentSucceeded.type:
-                await operations.record_receipt(pool, PaymentSucceeded.of(event), at=clock.now())
-            elif event.type == PaymentRefunded.type:
-                await operations.record_refund_notice(pool, PaymentRefunded.of(event), at=clock.now())
+            await _record(pool, event, at=clock.now())
 
     consumers.subscribe(ACCOUNTS_EVENTS, on_account, ack_policy=AckPolicy.NACK_ON_ERROR, parks=True)
     consumers.subscribe(PAYMENTS_EVENTS, on_payment, ack_policy=AckPolicy.NACK_ON_ERROR, parks=True)
+
+
+async def _record(pool: Pool, event: CloudEvent, *, at: datetime) -> None:
+    if event.type == PaymentSucceeded.type:
+        await operations.record_receipt(pool, PaymentSucceeded.of(event), at=at)
+    elif event.type == PaymentCardLearned.type:
+        await operations.learn_card(pool, PaymentCardLearned.of(event), at=at)
+    elif event.type == PaymentRefunded.type:
+        await operations.record_refund_notice(pool, PaymentRefunded.of(event), at=at)
+    elif event.type == GiftCardIssued.type:
+        await operations.record_gift_card(pool, GiftCardIssued.of(event), at=at)

@@ -5,16 +5,19 @@ from datetime import timedelta
 from libs.chassis.clock import Clock
 from libs.chassis.pool import Pool
 from libs.chassis.runner import Job
+from libs.chassis.sealing import Seal
 from services.notifications import operations
 from services.notifications.clients import Mailer
 from services.notifications.domain.rendering import Templates
 
 
-def deliver(pool: Pool, *, mailer: Mailer, templates: Templates, clock: Clock, lease: timedelta) -> Job:
+def deliver(pool: Pool, *, mailer: Mailer, templates: Templates, seal: Seal, clock: Clock, lease: timedelta) -> Job:
     """Send what is due: at once when a commit of this process may have made it so, else within a second."""
 
     async def run() -> int:
-        return await operations.deliver_due(pool, mailer=mailer, templates=templates, clock=clock, lease=lease)
+        return await operations.deliver_due(
+            pool, mailer=mailer, templates=templates, seal=seal, clock=clock, lease=lease
+        )
 
     job = Job("deliver", run, every_seconds=1)
     pool.on_commit(job.wake)

@@ -6,20 +6,23 @@ from uuid import UUID
 from libs.chassis import failpoints
 from libs.chassis.clock import Clock
 from libs.chassis.pool import Pool
+from libs.chassis.sealing import Seal
 from libs.chassis.telemetry import MAILS, log
 from libs.contracts.events.accounts_v1 import AccountOpened
-from libs.contracts.events.payments_v1 import PaymentRefunded, PaymentSucceeded
+from libs.contracts.events.payments_v1 import GiftCardIssued, PaymentCardLearned, PaymentRefunded, PaymentSucceeded
 from libs.contracts.http.base import Page
 from libs.contracts.http.notifications_v1 import Delivery
 from libs.contracts.ids import new_id, show
 from services.notifications import store
 from services.notifications.clients import Mail, MailDelayedError, Mailer, MailRefusedError, MailServerAwayError
-from services.notifications.domain.messages import Contact, Receipt, RefundNotice, read_message
+from services.notifications.domain.messages import Contact, GiftCardMail, Receipt, Recipient, RefundNotice, read_message
 from services.notifications.domain.rendering import Templates
 from services.notifications.domain.retries import next_try
 from services.notifications.store import Due
 
 _MAILS_A_PASS = 25
+_RECEIPTS_WAIT_FOR_A_CARD = timedelta(seconds=5)
+"""Stripe tells of a payment and of its charge at once, in either order; the charge alone shows the card."""
 
 
 async def learn_contact(pool: Pool, opened: AccountOpened, *, at: datetime) -> None:
@@ -33,11 +36,22 @@ async def learn_contact(pool: Pool, opened: AccountOpened, *, at: datetime) -> N
 
 
 async def record_receipt(pool: Pool, paid: PaymentSucceeded, *, at: datetime) -> None:
-    """Record the receipt of a payment, once per purchase."""
+    """Record the receipt of a payment, once per purchase. Without a card it waits a little for one."""
+    due_at = at if paid.card is not None else at + _RECEIPTS_WAIT_FOR_A_CARD
     async with pool.transaction() as conn:
         await store.hold_person(conn, paid.account, paid.user)
-        await store.add_delivery(conn, Receipt.of(paid), id=new_id(), account=paid.account, user=paid.user, at=at)
+        receipt = Receipt.of(paid)
+        await store.add_delivery(conn, receipt, id=new_id(), account=paid.account, user=paid.user, at=at, due_at=due_at)
         failpoints.reach("notifications.receipt.before_commit")
+
+
+async def learn_card(pool: Pool, learned: PaymentCardLearned, *, at: datetime) -> None:
+    """Put the card into a receipt that nobody has tried to send yet; each try sends the same mail."""
+    receipt = Receipt.key_of(learned.purchase)
+    async with pool.transaction() as conn:
+        await store.hold_person(conn, learned.account, learned.user)
+        await store.complete(conn, Receipt.template, receipt, {"card": learned.card.model_dump(mode="json")})
+        await store.bring_forward(conn, Receipt.template, receipt, at=at)
 
 
 async def record_refund_notice(pool: Pool, event: PaymentRefunded, *, at: datetime) -> None:
@@ -48,12 +62,26 @@ async def record_refund_notice(pool: Pool, event: PaymentRefunded, *, at: dateti
             conn, event.purchase, revision=event.revision, total_minor=event.refunded.amount_minor
         )
         if new is not None and new > 0:
+            await store.bring_forward(conn, Receipt.template, Receipt.key_of(event.purchase), at=at)
             notice = RefundNotice.of(event, amount_minor=new)
             await store.add_delivery(conn, notice, id=new_id(), account=event.account, user=event.user, at=at)
         failpoints.reach("notifications.refund.before_commit")
 
 
-async def deliver_due(pool: Pool, *, mailer: Mailer, templates: Templates, clock: Clock, lease: timedelta) -> int:
+async def record_gift_card(pool: Pool, event: GiftCardIssued, *, at: datetime) -> None:
+    """Record the mail that brings somebody a gift card, once; its code stays sealed until it is written."""
+    recipient = Recipient(event.recipient_email, event.recipient_name)
+    async with pool.transaction() as conn:
+        mail = GiftCardMail.of(event)
+        await store.add_delivery(
+            conn, mail, id=new_id(), account=event.account, user=event.user, at=at, recipient=recipient
+        )
+        failpoints.reach("notifications.gift_card.before_commit")
+
+
+async def deliver_due(
+    pool: Pool, *, mailer: Mailer, templates: Templates, seal: Seal, clock: Clock, lease: timedelta
+) -> int:
     """Send what is due, one mail after another; returns how many it settled. Ends early if the server is away.
 
     Each is claimed, sent, recorded: three steps, no network call inside a transaction, hence one window in which a
@@ -67,17 +95,17 @@ async def deliver_due(pool: Pool, *, mailer: Mailer, templates: Templates, clock
         if due is None:
             return settled
         try:
-            await _deliver(pool, due, mailer=mailer, templates=templates, clock=clock)
+            await _deliver(pool, due, mailer=mailer, templates=templates, seal=seal, clock=clock)
         except MailServerAwayError:
             return settled
     return _MAILS_A_PASS
 
 
-async def _deliver(pool: Pool, due: Due, *, mailer: Mailer, templates: Templates, clock: Clock) -> None:
+async def _deliver(pool: Pool, due: Due, *, mailer: Mailer, templates: Templates, seal: Seal, clock: Clock) -> None:
     """Try once and record what came of it. Raises MailServerAwayError, after recording that too."""
     try:
         failpoints.reach("notifications.deliver.before_send")
-        await mailer.send(_mail(due, templates))
+        await mailer.send(_mail(due, templates, seal))
         failpoints.reach("notifications.deliver.after_send")
     except MailRefusedError as error:
         await _give_up(pool, due, error, at=clock.now())
@@ -95,8 +123,10 @@ async def _deliver(pool: Pool, due: Due, *, mailer: Mailer, templates: Templates
         _tell(due, "sent")
 
 
-def _mail(due: Due, templates: Templates) -> Mail:
-    content = templates.render(read_message(due.template, due.facts), name=due.name)
+def _mail(due: Due, templates: Templates, seal: Seal) -> Mail:
+    message = read_message(due.template, due.facts)
+    code = seal.open(message.sealed_code) if isinstance(message, GiftCardMail) else None
+    content = templates.render(message, name=due.name, code=code)
     return Mail(
         id=due.id,
         to_address=due.email,

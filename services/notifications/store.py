@@ -1,12 +1,13 @@
 """Every SQL statement of the service."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from libs.chassis.pool import Connection, Record
-from services.notifications.domain.messages import Contact, Message
+from services.notifications.domain.messages import Contact, Message, Recipient
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +59,29 @@ async def release_waiting(conn: Connection, contact: Contact, *, at: datetime) -
 
 
 async def add_delivery(
-    conn: Connection, message: Message, *, id: UUID, account: UUID, user: UUID, at: datetime
+    conn: Connection,
+    message: Message,
+    *,
+    id: UUID,
+    account: UUID,
+    user: UUID,
+    at: datetime,
+    due_at: datetime | None = None,
+    recipient: Recipient | None = None,
 ) -> bool:
-    """Record what a person is to be told; False if it has been recorded before. Without a contact it waits."""
+    """Record what a person is to be told, now or when it is due; False if it has been recorded before.
+
+    Without a contact it waits for one. If there is a recipient, it is he who is told, and nothing is waited for.
+    """
     return (
         await conn.fetchval(
-            """INSERT INTO delivery
-                      (id, template, business_key, account_id, user_id, facts, state, next_attempt_at, recorded_at)
-               SELECT $1, $2, $3, $4, $5, $6,
+            """INSERT INTO delivery (id, template, business_key, account_id, user_id, facts, recipient_email,
+                                     recipient_name, state, next_attempt_at, recorded_at)
+               SELECT $1, $2, $3, $4, $5, $6, $8, $9,
                       CASE WHEN reachable THEN 'pending' ELSE 'waiting_for_contact' END,
-                      CASE WHEN reachable THEN $7::timestamptz END, $7
-                 FROM (SELECT EXISTS (SELECT FROM contact WHERE account_id = $4 AND user_id = $5)) AS person (reachable)
+                      CASE WHEN reachable THEN coalesce($10, $7::timestamptz) END, $7
+                 FROM (SELECT $8::text IS NOT NULL
+                           OR EXISTS (SELECT FROM contact WHERE account_id = $4 AND user_id = $5)) AS person (reachable)
                ON CONFLICT (template, business_key) DO NOTHING RETURNING true""",
             id,
             message.template,
@@ -77,8 +90,33 @@ async def add_delivery(
             user,
             message.model_dump(mode="json"),
             at,
+            recipient.email if recipient else None,
+            recipient.name if recipient else None,
+            due_at,
         )
         is True
+    )
+
+
+async def complete(conn: Connection, template: str, business_key: str, facts: Mapping[str, Any]) -> None:
+    """Add to the facts of a message that nobody has tried to send."""
+    await conn.execute(
+        """UPDATE delivery SET facts = facts || $3::jsonb
+            WHERE template = $1 AND business_key = $2 AND attempts = 0 AND settled_at IS NULL""",
+        template,
+        business_key,
+        facts,
+    )
+
+
+async def bring_forward(conn: Connection, template: str, business_key: str, *, at: datetime) -> None:
+    """Have a message sent by then that nobody has tried to send."""
+    await conn.execute(
+        """UPDATE delivery SET next_attempt_at = least(next_attempt_at, $3)
+            WHERE template = $1 AND business_key = $2 AND attempts = 0 AND state = 'pending'""",
+        template,
+        business_key,
+        at,
     )
 
 
@@ -104,14 +142,16 @@ async def tell_refund(conn: Connection, purchase: UUID, *, revision: int, total_
 async def claim_due(conn: Connection, *, now: datetime, until: datetime) -> Due | None:
     """Take the delivery that has been due the longest, for ourselves until then; None if nothing is due."""
     row = await conn.fetchrow(
-        """UPDATE delivery SET claimed_until = $2, attempts = attempts + 1
-             FROM contact
-            WHERE delivery.id = (SELECT id FROM delivery
-                                  WHERE state = 'pending' AND next_attempt_at <= $1
-                                    AND (claimed_until IS NULL OR claimed_until <= $1)
-                                  ORDER BY next_attempt_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
-              AND contact.account_id = delivery.account_id AND contact.user_id = delivery.user_id
-           RETURNING delivery.id, template, facts, attempts, recorded_at, email, name""",
+        """UPDATE delivery AS d SET claimed_until = $2, attempts = d.attempts + 1
+             FROM (SELECT due.id, coalesce(due.recipient_email, contact.email) AS email,
+                          coalesce(due.recipient_name, contact.name) AS name
+                     FROM delivery AS due LEFT JOIN contact USING (account_id, user_id)
+                    WHERE due.id = (SELECT id FROM delivery
+                                     WHERE state = 'pending' AND next_attempt_at <= $1
+                                       AND (claimed_until IS NULL OR claimed_until <= $1)
+                                     ORDER BY next_attempt_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)) AS person
+            WHERE d.id = person.id
+           RETURNING d.id, template, facts, attempts, recorded_at, person.email, person.name""",
         now,
         until,
     )

@@ -46,12 +46,16 @@ class Templates:
         )
         self._jinja.filters["credits"] = lambda micro: count_credits(micro, unit)
         self._jinja.filters["instant"] = lambda at: f"{at.astimezone(UTC):%-d %B %Y, %H:%M} UTC"
+        self._jinja.filters["card"] = lambda card: f"{card.brand.capitalize()} ending in {card.last4}"
         self._jinja.filters["id"] = lambda value, kind: ids.show(kind, value)
         self._jinja.globals["sender"] = sender
 
-    def render(self, message: Message, *, name: str) -> Content:
-        """Write a message to a person. Raises jinja2.UndefinedError if the template asks for what it does not tell."""
-        facts = {**dict(message), "name": name}
+    def render(self, message: Message, *, name: str, code: str | None = None) -> Content:
+        """Write a message to a person, with the code that it brings, if any.
+
+        Raises jinja2.UndefinedError if the template asks for what it does not tell.
+        """
+        facts = {**dict(message), "name": name} | ({"code": code} if code else {})
 
         def part(file: str) -> str:
             return self._jinja.get_template(f"{message.template}/{file}").render(facts)

@@ -16,6 +16,9 @@ CREATE TABLE delivery (
     business_key text NOT NULL,
     account_id uuid NOT NULL,
     user_id uuid NOT NULL,
+    -- to whom, if not to that person himself
+    recipient_email text,
+    recipient_name text,
     -- all that the template says, as it was when the event came
     facts jsonb NOT NULL,
     state text NOT NULL,
@@ -28,6 +31,7 @@ CREATE TABLE delivery (
     recorded_at timestamptz NOT NULL,
     settled_at timestamptz,
     CONSTRAINT an_event_is_told_once UNIQUE (template, business_key),
+    CONSTRAINT a_recipient_has_a_name CHECK ((recipient_email IS NULL) = (recipient_name IS NULL)),
     CONSTRAINT state_is_known CHECK (state IN ('waiting_for_contact', 'pending', 'sent', 'failed')),
     CONSTRAINT pending_means_to_be_tried_again CHECK ((state = 'pending') = (next_attempt_at IS NOT NULL)),
     CONSTRAINT only_what_is_pending_is_claimed CHECK (claimed_until IS NULL OR state = 'pending'),

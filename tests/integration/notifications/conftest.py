@@ -8,10 +8,11 @@ from jinja2 import FileSystemLoader
 
 from libs.chassis.clock import Clock
 from libs.chassis.pool import Pool
+from libs.chassis.sealing import Seal
 from libs.contracts.catalogue import Unit
 from libs.contracts.events.accounts_v1 import AccountOpened
 from libs.contracts.events.base import Event
-from libs.contracts.events.payments_v1 import PaymentRefunded, PaymentSucceeded
+from libs.contracts.events.payments_v1 import GiftCardIssued, PaymentCardLearned, PaymentRefunded, PaymentSucceeded
 from libs.contracts.http.notifications_v1 import Delivery
 from services.notifications import operations
 from services.notifications.clients import Mailer, MailServer
@@ -23,6 +24,7 @@ from tests.support.databases import ServicePool
 
 SERVICE = Path(__file__).parents[3] / "services" / "notifications"
 LEASE = timedelta(minutes=1)
+SEAL = Seal(["what these tests seal with"])
 
 
 class MovedClock(Clock):
@@ -46,6 +48,7 @@ class Notifications:
     mailer: Mailer
     clock: MovedClock
     templates: Templates
+    seal: Seal = SEAL
 
     async def tell(self, event: Event) -> None:
         """Have an event handled."""
@@ -54,13 +57,17 @@ class Notifications:
                 await operations.learn_contact(self.pool, event, at=self.clock.now())
             case PaymentSucceeded():
                 await operations.record_receipt(self.pool, event, at=self.clock.now())
+            case PaymentCardLearned():
+                await operations.learn_card(self.pool, event, at=self.clock.now())
             case PaymentRefunded():
                 await operations.record_refund_notice(self.pool, event, at=self.clock.now())
+            case GiftCardIssued():
+                await operations.record_gift_card(self.pool, event, at=self.clock.now())
 
     async def deliver(self) -> int:
         """Make a pass of the job."""
         return await operations.deliver_due(
-            self.pool, mailer=self.mailer, templates=self.templates, clock=self.clock, lease=LEASE
+            self.pool, mailer=self.mailer, templates=self.templates, seal=self.seal, clock=self.clock, lease=LEASE
         )
 
     async def deliver_after(self, pause: timedelta) -> int:

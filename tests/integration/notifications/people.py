@@ -8,9 +8,17 @@ from uuid import UUID
 from libs.contracts import ids
 from libs.contracts.credits import MICRO
 from libs.contracts.events.accounts_v1 import AccountOpened
-from libs.contracts.events.payments_v1 import LotToGrant, LotToTakeBack, PaymentRefunded, PaymentSucceeded
+from libs.contracts.events.payments_v1 import (
+    LotToGrant,
+    LotToTakeBack,
+    PaidByCard,
+    PaymentCardLearned,
+    PaymentRefunded,
+    PaymentSucceeded,
+)
 from libs.contracts.money import Money
 
+VISA = PaidByCard(brand="visa", last4="4242")
 NOW = datetime(2026, 11, 21, 12, 5, tzinfo=UTC)
 
 
@@ -36,7 +44,13 @@ class Person:
     def paid(self, **changes: Any) -> PaymentSucceeded:
         """Tell that he paid."""
         lots = [LotToGrant(kind="purchased", credits=160 * MICRO, bonus=10 * MICRO)]
-        return PaymentSucceeded(**{**self._payment(), "revision": 1, "lots": lots, **changes})
+        return PaymentSucceeded(**{**self._payment(), "revision": 1, "lots": lots, "card": VISA, **changes})
+
+    def card_learned(self) -> PaymentCardLearned:
+        """Tell that his payment was made by a card, which was not known before."""
+        return PaymentCardLearned(
+            account=self.account, user=self.user, purchase=self.purchase, revision=2, occurred_at=NOW, card=VISA
+        )
 
     def refunded(self, total_minor: int, *, revision: int) -> PaymentRefunded:
         """Tell that so much went back to him so far."""

@@ -23,6 +23,7 @@ async def test_a_commit_wakes_the_delivery_and_the_delivery_does_not_wake_itself
         notifications.pool,
         mailer=notifications.mailer,
         templates=notifications.templates,
+        seal=notifications.seal,
         clock=notifications.clock,
         lease=LEASE,
     )

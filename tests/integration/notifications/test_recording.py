@@ -1,10 +1,11 @@
 """What there is to tell is recorded once, whatever is repeated or comes in another order."""
 
 from asyncio import gather
+from datetime import timedelta
 
 from libs.contracts.ids import show
 from tests.integration.notifications.conftest import Notifications
-from tests.integration.notifications.mail_server import ScriptedMailServer, text_of
+from tests.integration.notifications.mail_server import LOSES_THE_ANSWER, ScriptedMailServer, text_of
 from tests.integration.notifications.people import Person
 
 
@@ -30,6 +31,59 @@ async def test_a_receipt_says_what_the_event_said(
     assert show("purchase", ada.purchase) in text
     assert "21 November 2026, 12:05 UTC" in text
     assert "24.99 USD" in text_of(mail, "html")
+
+
+async def test_a_receipt_waits_a_little_for_the_card_that_paid(
+    notifications: Notifications, ada: Person, mail_server: ScriptedMailServer
+) -> None:
+    await notifications.tell(ada.paid(card=None))
+    assert await notifications.deliver() == 0
+    for _ in range(2):
+        await notifications.tell(ada.card_learned())
+    assert await notifications.deliver() == 1
+    assert "Visa ending in 4242" in text_of(mail_server.mails[0])
+
+
+async def test_a_receipt_whose_card_nobody_learns_goes_without(
+    notifications: Notifications, ada: Person, mail_server: ScriptedMailServer
+) -> None:
+    await notifications.tell(ada.paid(card=None))
+    assert await notifications.deliver_after(timedelta(seconds=4)) == 0
+    assert await notifications.deliver_after(timedelta(seconds=1)) == 1
+    await notifications.tell(ada.card_learned())
+    assert await notifications.deliver() == 0
+    assert "ending in" not in text_of(mail_server.mails[0])
+
+
+async def test_a_receipt_that_was_tried_says_the_same_at_every_try(
+    notifications: Notifications, ada: Person, mail_server: ScriptedMailServer
+) -> None:
+    await notifications.tell(ada.paid(card=None))
+    mail_server.to_mails.append(LOSES_THE_ANSWER)
+    await notifications.deliver_after(timedelta(seconds=5))
+    await notifications.tell(ada.card_learned())
+    await notifications.deliver_after(timedelta(days=1))
+    assert ["ending in" in text_of(mail) for mail in mail_server.mails] == [False, False]
+
+
+async def test_a_refund_at_once_does_not_overtake_the_receipt(
+    notifications: Notifications, ada: Person, mail_server: ScriptedMailServer
+) -> None:
+    await notifications.tell(ada.paid(card=None))
+    await notifications.tell(ada.refunded(500, revision=2))
+    assert await notifications.deliver() == 2
+    assert [mail["Subject"].split(":")[0] for mail in mail_server.mails] == ["Your receipt", "Your refund"]
+
+
+async def test_a_card_learned_before_the_contact_is_on_the_receipt_too(
+    notifications: Notifications, mail_server: ScriptedMailServer
+) -> None:
+    late = Person()
+    await notifications.tell(late.paid(card=None))
+    await notifications.tell(late.card_learned())
+    await notifications.tell(late.opened())
+    assert await notifications.deliver() == 1
+    assert "Visa ending in 4242" in text_of(mail_server.mails[0])
 
 
 async def test_a_receipt_waits_for_the_contact_whose_arrival_releases_it(

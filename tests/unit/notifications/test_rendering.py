@@ -6,9 +6,10 @@ from jinja2 import DictLoader, FileSystemLoader, UndefinedError
 
 from libs.contracts.catalogue import Unit
 from libs.contracts.credits import parse_credits
+from libs.contracts.events.payments_v1 import DiscountTaken, PaidByCard
 from libs.contracts.ids import read
 from libs.contracts.money import Money
-from services.notifications.domain.messages import MESSAGES, Message, Receipt, RefundNotice
+from services.notifications.domain.messages import MESSAGES, GiftCardMail, Message, Receipt, RefundNotice
 from services.notifications.domain.rendering import Content, Templates, count_credits
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -24,6 +25,20 @@ RECEIPT = Receipt(
     at=datetime(2026, 11, 21, 13, 5, tzinfo=IN_BERLIN),
     credits=parse_credits("160"),
     bonus=parse_credits("10"),
+    card=PaidByCard(brand="visa", last4="4242"),
+)
+DISCOUNTED = RECEIPT.model_copy(
+    update={
+        "paid": Money(amount_minor=1799, currency="usd"),
+        "list_price": Money(amount_minor=2499, currency="usd"),
+        "discounts": [
+            DiscountTaken(by="volume", amount=Money(amount_minor=100, currency="usd")),
+            DiscountTaken(by="tier", name="Silver", amount=Money(amount_minor=120, currency="usd")),
+            DiscountTaken(by="promo_code", name="SPRING", amount=Money(amount_minor=480, currency="usd")),
+        ],
+        "tier": "Silver",
+        "promo_code": "SPRING",
+    }
 )
 REFUND = RefundNotice(
     purchase=PURCHASE,
@@ -34,18 +49,30 @@ REFUND = RefundNotice(
     amount=Money(amount_minor=500, currency="usd"),
     refunded=Money(amount_minor=1500, currency="usd"),
     revision=3,
+    paid_at=datetime(2026, 11, 21, 13, 5, tzinfo=IN_BERLIN),
+    card=PaidByCard(brand="visa", last4="4242"),
+)
+GIFT_CARD = GiftCardMail(
+    gift_card=read("gift_card", "gft_018f2b6c0d4e7a1b9c3d5e7f90a1b2c3"),
+    credits=parse_credits("50"),
+    sender_name="Charles Babbage",
+    message="For your engine.",
+    sealed_code="",
 )
 HOSTILE = "<script>alert(1)</script> {{ 7 * 7 }} & \"'"
 
 
 def written(message: Message, name: str = "Ada Lovelace") -> Content:
-    return TEMPLATES.render(message, name=name)
+    return TEMPLATES.render(message, name=name, code="ABCD-EFGH-JKMN-PQRS")
 
 
-@pytest.mark.parametrize("message", [RECEIPT, REFUND], ids=lambda message: message.template)
-def test_a_message_reads_as_its_golden_text_and_html(message: Message) -> None:
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("receipt", RECEIPT), ("receipt_discounted", DISCOUNTED), ("refund", REFUND), ("gift_card", GIFT_CARD)],
+)
+def test_a_message_reads_as_its_golden_text_and_html(name: str, message: Message) -> None:
     content = written(message)
-    golden = GOLDEN / message.template
+    golden = GOLDEN / name
     assert f"Subject: {content.subject}\n\n{content.text}" == golden.with_suffix(".txt").read_text()
     assert content.html == golden.with_suffix(".html").read_text()
 
@@ -67,6 +94,20 @@ def test_nobody_can_write_a_line_of_his_own(breaks: str) -> None:
     lines = [*content.text.splitlines(), *content.subject.splitlines(), *content.name.splitlines()]
     assert not [line for line in lines if line.startswith(("Bcc:", "Subject:"))]
     assert len(content.subject.splitlines()) == len(content.name.splitlines()) == 1
+
+
+def test_hostile_names_of_tiers_and_cards_are_escaped_and_kept_to_their_line() -> None:
+    card, odd = PaidByCard(brand=HOSTILE[:50], last4="<b>4"), f"{HOSTILE}\nPaid 0"
+    content = written(DISCOUNTED.model_copy(update={"card": card, "tier": odd, "promo_code": odd}))
+    assert "<script>" not in content.html.lower()
+    assert "<b>" not in content.html
+    assert not [line for line in content.text.splitlines() if line.startswith("Paid 0")]
+
+
+def test_what_was_paid_without_discount_by_something_else_than_a_card_says_so_little() -> None:
+    content = written(RECEIPT.model_copy(update={"card": None}))
+    for word in ("List price", "Discount", "Tier", "Promo code", "Card"):
+        assert word not in content.text + content.html
 
 
 def test_nothing_turns_the_text_around() -> None:
