@@ -10,7 +10,8 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from deploy.cli import background, backtest, grants, rejections, sums
+from deploy.cli import background, backtest, catalogue, grants, reconcile, rejections, reports, sums, vouchers
+from deploy.cli.catalogue import BusyError, RefusedByStripeError
 from deploy.cli.demo import demonstrate
 from deploy.cli.grants import UnusableFileError
 from deploy.cli.picture import drawn
@@ -36,7 +37,7 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 120, s
 @app.command()
 def up() -> None:
     """Start the whole stack and leave it running; says where everything is."""
-    background.up(StackSettings(), console)
+    _in_order(background.up(StackSettings(), console))
 
 
 @app.command()
@@ -107,8 +108,24 @@ def _state() -> State:
 
 
 backtest.add_command(app, _state, console)
+app.add_typer(catalogue.commands(_state, console), name="catalogue")
+reconcile.add_commands(app, _state, console)
 app.add_typer(grants.commands(_state, console), name="grant")
 app.add_typer(rejections.commands(_state, console), name="rejected")
+app.add_typer(reports.commands(_state, console), name="report")
+app.add_typer(vouchers.commands(_state, console), name="vouchers")
+
+
+_WORDS = (
+    AlreadyRunningError,
+    BusyError,
+    JarUnavailableError,
+    NotRunningError,
+    ProcessFailedError,
+    RefusedByStripeError,
+    UnusableFileError,
+)
+"""Errors whose message is all there is to say."""
 
 
 def main() -> None:
@@ -120,7 +137,7 @@ def main() -> None:
     except ValidationError as error:
         first = error.errors()[0]
         sys.exit(f"scrip: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}")
-    except (AlreadyRunningError, JarUnavailableError, NotRunningError, ProcessFailedError, UnusableFileError) as error:
+    except _WORDS as error:
         sys.exit(f"scrip: {error}")
 
 

@@ -24,6 +24,7 @@ from libs.contracts.errors import ALREADY_REGISTERED
 DEMO_EMAIL = "demo@scrip.example"
 DEMO_PASSWORD = "prepaid credits"  # noqa: S105 - printed for whoever tries the local stack
 _LOOK_EVERY_SECONDS = 0.05
+_PATIENCE_SECONDS = 60
 
 
 async def serve(settings: StackSettings) -> bool:
@@ -37,40 +38,61 @@ async def serve(settings: StackSettings) -> bool:
     return True
 
 
-def up(settings: StackSettings, console: Console) -> None:
-    """Start a stack in the background and say where it is. Raises ProcessFailedError if it does not start."""
+async def up(settings: StackSettings, console: Console) -> bool:
+    """Start a stack in the background and say where it is. Raises ProcessFailedError if it does not start.
+
+    Whoever interrupts this before all is said wants no stack.
+    """
     home = settings.data.absolute()
-    log = home / "logs" / "stack.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    if (home / "stack.json").exists() and asyncio.run(_alive(home)):
+    if _was_ready(home) and await answers(f"{read_state(home).addresses.gateway}/livez"):
         raise AlreadyRunningError(f"a stack runs in {home} already: `make down` stops it")
-    with log.open("wb") as out:
-        keeper = subprocess.Popen(
-            [sys.executable, "-m", "deploy.cli", "serve"], stdout=out, stderr=out, cwd=PROJECT, start_new_session=True
-        )
+    keeper = _Keeper(home)
     try:
-        _follow(keeper, log, home / "stack.json", console)
+        while keeper.is_starting(console):  # noqa: ASYNC110 - what we wait for is another process
+            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+        await _introduce(read_state(home), console)
     except BaseException:
-        keeper.terminate()
-        keeper.wait(60)
+        keeper.stop()
         raise
-    asyncio.run(_introduce(read_state(home), console))
+    return True
 
 
-async def _alive(home: Path) -> bool:
-    return await answers(f"{read_state(home).addresses.gateway}/livez")
+def _was_ready(home: Path) -> bool:
+    return (home / "stack.json").exists()
 
 
-def _follow(keeper: "subprocess.Popen[bytes]", log: Path, state: Path, console: Console) -> None:
-    """Show what the keeper says until the stack is ready."""
-    state.unlink(missing_ok=True)
-    with log.open() as said:
-        while not state.exists():
-            if keeper.poll() is not None:
-                raise ProcessFailedError(f"the stack did not start:\n{log.read_text()[-3000:]}")
-            console.print(said.read(), end="", markup=False)
-            time.sleep(_LOOK_EVERY_SECONDS)
-        console.print(said.read(), end="", markup=False)
+class _Keeper:
+    """The process that keeps a stack, and outlives us; what it says goes to a log."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._log = home / "logs" / "stack.log"
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        (home / "stack.json").unlink(missing_ok=True)
+        with self._log.open("wb") as out:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "deploy.cli", "serve"],
+                stdout=out,
+                stderr=out,
+                cwd=PROJECT,
+                start_new_session=True,
+            )
+        self._shown = 0
+
+    def is_starting(self, console: Console) -> bool:
+        """Show what it has said since, and tell whether the stack is not ready yet. Raises ProcessFailedError."""
+        ready = _was_ready(self._home)
+        if not ready and self._process.poll() is not None:
+            raise ProcessFailedError(f"the stack did not start:\n{self._log.read_text()[-3000:]}")
+        said = self._log.read_text()
+        console.print(said[self._shown :], end="", markup=False)
+        self._shown = len(said)
+        return not ready
+
+    def stop(self) -> None:
+        """Have it stop the stack, and wait for that."""
+        self._process.terminate()
+        self._process.wait(_PATIENCE_SECONDS)
 
 
 async def _introduce(state: State, console: Console) -> None:

@@ -12,7 +12,6 @@ from uuid import UUID
 import asyncpg
 import orjson
 import typer
-import yaml
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -22,6 +21,7 @@ from deploy.cli.backtest_picture import picture
 from deploy.cli.backtest_report import Results, show
 from deploy.cli.grants import UnusableFileError
 from deploy.cli.state import State
+from deploy.cli.yaml_files import read_yaml
 from libs.chassis.pool import Connection, set_up
 from libs.contracts import ids
 from libs.contracts.price_book import PriceBook
@@ -45,11 +45,7 @@ class Files:
 
 def read_prices(file: Path) -> Prices:
     """Read and compile a book: a file that is one, or has one as `price_book`. Raises UnusableFileError."""
-    try:
-        text = file.read_text("utf-8")
-        document = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UnusableFileError(f"{file} cannot be read: {error}") from error
+    text, document = read_yaml(file)
     within = ("price_book",) if isinstance(document, dict) and "price_book" in document else ()
     try:
         book = document["price_book"] if within else document

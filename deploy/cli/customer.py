@@ -8,10 +8,13 @@ from uuid import uuid4
 
 import httpx2
 
-from libs.contracts.http.base import IDEMPOTENCY_KEY_HEADER
+from libs.contracts import ids
+from libs.contracts.http.base import IDEMPOTENCY_KEY_HEADER, Page
 from libs.contracts.http.credits_v1 import Balance, Transaction
 from libs.contracts.http.gateway_v1 import ApiKey, Session
+from libs.contracts.http.payment_methods_v1 import CardSetup, PaymentMethod
 from libs.contracts.http.payments_v1 import Packs, Purchase, Refund
+from libs.contracts.http.vouchers_v1 import GiftCard, Redemption
 
 _LOOK_EVERY_SECONDS = 0.02
 T = TypeVar("T")
@@ -63,6 +66,39 @@ class Customer:
         """Have the money back. Raises Refused."""
         return Refund.model_validate_json(await self._post(f"/v1/purchases/{_id(purchase)}/refunds", order, key=key))
 
+    async def give(self, product: str, *, email: str, key: str | None = None, **order: Any) -> Purchase:
+        """Start the purchase of a gift card for somebody. Raises Refused."""
+        body = {"product": product, "recipient": {"email": email, "name": "A Friend"}} | order
+        return Purchase.model_validate_json(await self._post("/v1/gift-cards", body, key=key))
+
+    async def gift_cards(self) -> list[GiftCard]:
+        """List the gift cards that were paid for, newest first."""
+        return Page[GiftCard].model_validate_json(await self._get("/v1/gift-cards?limit=100")).data
+
+    async def redeem(self, code: str, *, key: str | None = None) -> Redemption:
+        """Redeem the code of a voucher or a gift card. Raises Refused."""
+        return Redemption.model_validate_json(await self._post("/v1/vouchers/redeem", {"code": code}, key=key))
+
+    async def save_card(self, card: str = "pm_card_visa") -> CardSetup:
+        """Save a card: begin here, and give it to Stripe as Elements do. Raises Refused."""
+        setup = CardSetup.model_validate_json(await self._post("/v1/payment-methods", {}))
+        await self._at_stripe("setup_intents", setup.client_secret or "", card)
+        return setup
+
+    async def confirm_card(self, setup: CardSetup) -> CardSetup:
+        """Have Stripe read whether a card is saved. Raises Refused."""
+        path = f"/v1/payment-methods/setups/{ids.show('card_setup', setup.id)}/confirm"
+        return CardSetup.model_validate_json(await self._post(path, {}))
+
+    async def cards(self) -> list[PaymentMethod]:
+        """List the saved cards, the newest first."""
+        return Page[PaymentMethod].model_validate_json(await self._get("/v1/payment-methods")).data
+
+    async def remove_card(self, card: PaymentMethod) -> None:
+        """Remove a saved card. Raises Refused."""
+        path = f"/v1/payment-methods/{ids.show('payment_method', card.id)}"
+        good(await self._http.delete(path, headers=self._headers()))
+
     async def balance(self) -> Balance:
         """Read the balance."""
         return Balance.model_validate_json(await self._get("/v1/balance"))
@@ -79,14 +115,7 @@ class Customer:
 
     async def pay(self, purchase: Purchase, card: str = "pm_card_visa") -> dict[str, Any]:
         """Confirm the payment as Stripe's Elements do in the browser; answers Stripe's answer, an error too."""
-        secret = purchase.client_secret or ""
-        intent = secret.split("_secret_")[0]
-        form = {"client_secret": secret, "payment_method": card, "return_url": "http://127.0.0.1/done"}
-        answer = await self._http.post(
-            f"{self._stripe}/v1/payment_intents/{intent}/confirm", data=form, auth=(self._publishable_key, "")
-        )
-        found: dict[str, Any] = answer.json()
-        return found
+        return await self._at_stripe("payment_intents", purchase.client_secret or "", card)
 
     async def pay_page(self, purchase: Purchase, card: str = "4242424242424242") -> httpx2.Response:
         """Fill in and send the hosted payment page; answers where it leads."""
@@ -104,6 +133,17 @@ class Customer:
             return balance if settled(balance) else None
 
         return await wait_for(found, seconds=seconds, otherwise=self.balance)
+
+    async def answer_bank(self, secret: str | None, outcome: str) -> None:
+        """Answer what the bank asks, on its page: `pass` or `fail`; the client secret says about what."""
+        page = f"{self._stripe}/c/authenticate/{(secret or '').split('_secret_')[0]}"
+        await self._http.post(page, params={"client_secret": secret or ""}, data={"outcome": outcome})
+
+    async def _at_stripe(self, intents: str, secret: str, card: str) -> dict[str, Any]:
+        form = {"client_secret": secret, "payment_method": card, "return_url": "http://127.0.0.1/done"}
+        path = f"{self._stripe}/v1/{intents}/{secret.split('_secret_', maxsplit=1)[0]}/confirm"
+        found: dict[str, Any] = (await self._http.post(path, data=form, auth=(self._publishable_key, ""))).json()
+        return found
 
     async def _get(self, path: str) -> bytes:
         return good(await self._http.get(path, headers=self._headers()))

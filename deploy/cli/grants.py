@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from deploy.cli.credits_api import credits_api
+from deploy.cli.service_apis import credits_api
 from deploy.cli.state import State
 from libs.chassis.service_client import ServiceClient
 from libs.contracts import ids

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from deploy.cli.credits_api import credits_api
+from deploy.cli.service_apis import credits_api
 from deploy.cli.state import State
 from libs.chassis.service_client import ServiceClient
 from libs.contracts import ids
@@ -29,8 +29,7 @@ async def found(client: ServiceClient, *, account: str | None, code: str | None)
     cursor: str | None = None
     while True:
         asked = {"state": "open", "limit": 100, "account": account, "code": code, "cursor": cursor}
-        known = {name: value for name, value in asked.items() if value is not None}
-        page = await client.get("/rejected-usage", Page[Rejection], params=known)
+        page = await client.get("/rejected-usage", Page[Rejection], params=asked)
         for each in page.data:
             yield each
         cursor = page.next_cursor

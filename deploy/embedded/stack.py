@@ -32,8 +32,13 @@ WEBHOOK_EVENTS = (
     ),
     *(f"checkout.session.{what}" for what in ("completed", "expired")),
     *(f"checkout.session.async_payment_{what}" for what in ("succeeded", "failed")),
-    "charge.refunded",
+    *(f"charge.{what}" for what in ("succeeded", "refunded")),
     *(f"refund.{what}" for what in ("created", "updated", "failed")),
+    *(f"setup_intent.{what}" for what in ("succeeded", "setup_failed", "canceled", "requires_action")),
+    *(f"payment_method.{what}" for what in ("attached", "detached", "updated", "automatically_updated")),
+    "customer.updated",
+    *(f"charge.dispute.{what}" for what in ("created", "updated", "closed", "funds_withdrawn", "funds_reinstated")),
+    "radar.early_fraud_warning.created",
 )
 """What the endpoint is subscribed to, as one at Stripe should be: what payments takes up."""
 _LOOK_EVERY_SECONDS = 1.0

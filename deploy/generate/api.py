@@ -60,19 +60,23 @@ def _dependencies(route: Dependant) -> Iterator[Callable[..., Any]]:
 
 
 def _let_in(dependency: Callable[..., Any]) -> str | None:
-    """Say whom a dependency lets in, if it is the door's; the scopes are where the door has put them."""
+    """Say whom a dependency lets in, if it is the door's; the scopes are where the door has put them.
+
+    Raises KeyError for a way through the door that is not named here.
+    """
     made_by, _, inner = getattr(dependency, "__qualname__", "").partition(".<locals>.")
-    if not inner:
-        return _DOOR.get(made_by)
-    kept = inspect.getclosurevars(dependency).nonlocals
+    if not made_by.startswith(f"{Door.__qualname__}."):
+        return None
+    kept = inspect.getclosurevars(dependency).nonlocals if inner else {}
     scopes = " or ".join(code(scope) for scope in kept.get("scopes", (kept.get("scope", ""),)))
-    return _DOOR[made_by].format(scope=scopes) if made_by in _DOOR else None
+    return _DOOR[made_by].format(scope=scopes)
 
 
 _DOOR = {
     Door.anybody.__qualname__: "anybody",
     Door.someone_signing_in.__qualname__: "anybody",
     Door.user.__qualname__: "a signed-in user",
+    Door.user_with_code.__qualname__: "a signed-in user",
     Door.key_with.__qualname__: "an API key with {scope}",
     Door.user_or_key_with.__qualname__: "a signed-in user, or an API key with {scope}",
 }

@@ -49,8 +49,9 @@ def _gateway() -> list[APIRouter]:
 
 def _payments() -> list[APIRouter]:
     sold = Catalogue(name="nothing", price_book=PriceBook(version="none"))
-    terms = Terms(sold, ReturnAddresses(frozenset()), checkout_life=timedelta())
-    return [_router(payments_api, terms=terms, publishable_key="")]
+    terms = Terms(sold, ReturnAddresses(frozenset()), checkout_life=timedelta(), payment_life=timedelta())
+    needed = {"terms": terms, "catalogue": sold, "publishable_key": ""}
+    return [_router(module, **needed) for module in _modules(payments_api)]
 
 
 def _credits() -> list[APIRouter]:

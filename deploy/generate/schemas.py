@@ -1,4 +1,4 @@
-"""JSON Schemas of the events and of the HTTP models; they travel with the package `scrip_contracts`."""
+"""JSON Schemas of events, HTTP models and the catalogue file; they travel with the package `scrip_contracts`."""
 
 import inspect
 from collections.abc import Iterable, Mapping
@@ -10,9 +10,11 @@ from pydantic.json_schema import models_json_schema
 
 from deploy.generate.documents import SCHEMAS, Documents, to_json
 from libs.contracts import errors, events
+from libs.contracts.catalogue import Catalogue
 from libs.contracts.envelope import CloudEvent
 from libs.contracts.events.usage_v1 import UsageData
 from libs.contracts.http import (
+    catalogue_v1,
     credits_v1,
     gateway_v1,
     grants_v1,
@@ -20,8 +22,10 @@ from libs.contracts.http import (
     leases_v1,
     limits_v1,
     notifications_v1,
+    payment_methods_v1,
     payments_v1,
     prices_v1,
+    promo_codes_v1,
     rejections_v1,
     spending_v1,
 )
@@ -29,6 +33,8 @@ from libs.contracts.http import (
 HTTP_MODULES = (
     gateway_v1,
     payments_v1,
+    payment_methods_v1,
+    promo_codes_v1,
     credits_v1,
     spending_v1,
     leases_v1,
@@ -38,6 +44,7 @@ HTTP_MODULES = (
     limits_v1,
     grants_v1,
     notifications_v1,
+    catalogue_v1,
 )
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -46,7 +53,8 @@ _ADDRESS = "https://scrip.dev/schemas/"
 
 def documents() -> Documents:
     """Write them all."""
-    return {**_event_schemas(), **_http_schemas()}
+    catalogue = _written("catalogue", Catalogue.model_json_schema())
+    return {**_event_schemas(), **_http_schemas(), SCHEMAS / "catalogue.json": catalogue}
 
 
 def _event_schemas() -> Documents:
