@@ -8,6 +8,7 @@ import asyncpg
 import httpx2
 import pytest
 import structlog
+from hypothesis import settings
 
 from deploy.embedded.databases import ServiceDatabase
 from deploy.embedded.infrastructure import Infrastructure
@@ -15,6 +16,9 @@ from tests.support.databases import ServicePool, make_templates
 from tests.support.servers import servers
 
 LONGEST_SECONDS = 150.0
+
+settings.register_profile("scrip", deadline=None)  # how long an example takes says how busy the machine is
+settings.load_profile("scrip")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

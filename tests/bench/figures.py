@@ -1,11 +1,15 @@
 """Figures of a benchmark: collected, shown as a table, written as JSON in one shape."""
 
 import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+
+Part = Callable[["Figures"], Awaitable[None]]
+"""A part of a benchmark, which adds its figures."""
 
 BUILD = Path(__file__).parents[2] / "build" / "bench"
 
@@ -41,6 +45,13 @@ class Figures:
         self.found[name] = figure
         self.console.print(f"  {name} = {figure.value:g} {unit}" + (f" (goal {goal})" if goal else ""))
         self._write()
+
+    async def measure(self, parts: Mapping[str, Part], names: Iterable[str]) -> None:
+        """Measure the parts that are named, saying what each is about, and show all figures."""
+        for name in names:
+            self.console.print(f"{name}: {(parts[name].__doc__ or '').splitlines()[0]}")
+            await parts[name](self)
+        self.show()
 
     def show(self) -> None:
         """Print the table."""

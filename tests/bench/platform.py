@@ -4,16 +4,13 @@ python -m tests.bench.platform [demo] [stack] [webhook] [suite]     (all, if non
 """
 
 import asyncio
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import asyncpg
 import httpx2
 import psutil
 from rich.console import Console
@@ -21,9 +18,10 @@ from rich.console import Console
 from deploy.cli.customer import Customer, wait_for
 from deploy.embedded.databases import SERVICES
 from deploy.embedded.settings import PROJECT
-from deploy.embedded.stack import Stack, StackSettings
+from deploy.embedded.stack import Stack
 from tests.bench.chain import bare_chain_ms
-from tests.bench.figures import Figures
+from tests.bench.figures import Figures, Part
+from tests.bench.running import Running, column, tune
 
 RUNS = 5
 PURCHASES = 400
@@ -56,7 +54,7 @@ async def stack(figures: Figures) -> None:
     """A whole stack on an empty data folder: servers, migrations, topics, services; then its services' memory."""
     starts, memory = [], []
     for _ in range(RUNS):
-        async with _Running() as running:
+        async with Running() as running:
             starts.append(running.start_seconds)
             await asyncio.sleep(5)
             memory.append(sum(_rss_mb(running.stack.processes[name].pid) for name in SERVICES))
@@ -68,7 +66,7 @@ async def webhook(figures: Figures) -> None:
     """Webhook received to grant committed, at 20 purchases a second, beside the bare chain on the same servers."""
     p50s, p99s, floors = [], [], []
     for _ in range(RUNS):
-        async with _Running() as running:
+        async with Running() as running:
             servers = running.stack.infrastructure
             floor = await bare_chain_ms(servers.database_url, servers.kafka, trips=200, pause_seconds=0.02)
             took = await _purchases(running.stack)
@@ -87,28 +85,9 @@ async def suite(figures: Figures) -> None:
     figures.add("suite_s", timed_command(["make", "test"], PROJECT), "s", "<= 600")
 
 
-class _Running:
-    """A stack on an empty folder, with commit timestamps, so that a commit's instant can be read afterwards."""
-
-    def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="scrip-bench-"))
-        self.stack = Stack(StackSettings(data=self._folder), say=lambda _: None)
-        self.start_seconds = 0.0
-
-    async def __aenter__(self) -> "_Running":
-        began = time.monotonic()
-        await self.stack.start()
-        self.start_seconds = time.monotonic() - began
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.stack.stop()
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-
 async def _purchases(stack: Stack) -> list[float]:
     """Pay for many purchases at a steady rate; answers the milliseconds from each webhook to its grant's commit."""
-    await _keep_commit_times(stack)
+    await tune(stack, "track_commit_timestamp = on")
     addresses = stack.addresses
     async with httpx2.AsyncClient(base_url=addresses.gateway, timeout=30) as http:
         customers = [
@@ -125,24 +104,15 @@ async def _purchases(stack: Stack) -> list[float]:
     return await wait_for(lambda: _latencies(stack), seconds=60)
 
 
-async def _keep_commit_times(stack: Stack) -> None:
-    conn = await asyncpg.connect(stack.infrastructure.database_url)
-    await conn.execute("ALTER SYSTEM SET track_commit_timestamp = on")
-    await conn.close()
-    await stack.infrastructure.postgres.process.restart()
-    for name in SERVICES:
-        await stack.processes[name].restart()
-
-
 async def _latencies(stack: Stack) -> list[float] | None:
     """Read every grant's commit and its webhook's arrival; None while some are missing."""
-    received = await _column(
+    received = await column(
         stack.databases["gateway"].owner_url,
         """SELECT convert_from(body, 'UTF8')::jsonb -> 'data' -> 'object' -> 'metadata' ->> 'purchase' AS name,
                   received_at AS at
              FROM stripe_event WHERE type = 'payment_intent.succeeded'""",
     )
-    granted = await _column(
+    granted = await column(
         stack.databases["credits"].owner_url,
         "SELECT reference_id AS name, pg_xact_commit_timestamp(xmin) AS at FROM lot WHERE reference_type = 'purchase'",
     )
@@ -151,20 +121,12 @@ async def _latencies(stack: Stack) -> list[float] | None:
     return [(granted[name] - received[name]) * 1000 for name in received]
 
 
-async def _column(url: str, query: str) -> dict[str, float]:
-    conn = await asyncpg.connect(url)
-    try:
-        return {row["name"]: row["at"].timestamp() for row in await conn.fetch(query)}
-    finally:
-        await conn.close()
-
-
 def _rss_mb(pid: int) -> float:
     process = psutil.Process(pid)
     return float(sum(p.memory_info().rss for p in [process, *process.children(recursive=True)])) / 1e6
 
 
-PARTS: dict[str, Callable[[Figures], Awaitable[None]]] = {
+PARTS: dict[str, Part] = {
     "stack": stack,
     "webhook": webhook,
     "demo": demo,
@@ -174,12 +136,7 @@ PARTS: dict[str, Callable[[Figures], Awaitable[None]]] = {
 
 async def main() -> None:
     """Run the parts that are named, or all."""
-    console = Console(highlight=False)
-    figures = Figures("platform", console)
-    for name in sys.argv[1:] or PARTS:
-        console.print(f"{name}: {(PARTS[name].__doc__ or '').splitlines()[0]}")
-        await PARTS[name](figures)
-    figures.show()
+    await Figures("platform", Console(highlight=False)).measure(PARTS, sys.argv[1:] or PARTS)
 
 
 if __name__ == "__main__":

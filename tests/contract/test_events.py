@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from libs.contracts import events
 from libs.contracts.envelope import CloudEvent
 from libs.contracts.events.usage_v1 import UsageData
+from libs.contracts.ids import new_id
 
 CONTRACTS = Path(__file__).parents[2] / "libs" / "contracts"
 SCHEMAS = CONTRACTS / "schemas" / "events"
@@ -50,6 +51,18 @@ def test_an_example_is_understood_and_said_again_in_the_same_words(example: Path
     envelope = CloudEvent.decode(example.read_bytes())
     assert json.loads(envelope.encode()) == read(example)
     assert understood(example).model_dump(mode="json", exclude_unset=True) == envelope.data
+
+
+@example
+def test_an_event_is_written_as_its_envelope_is_encoded(example: Path) -> None:
+    event = understood(example)
+    if isinstance(event, events.Event):
+        said: dict[str, Any] = {
+            "at": CloudEvent.decode(example.read_bytes()).time,
+            "id": new_id(),
+            "traceparent": "00-1-2-01",
+        }
+        assert json.loads(event.write(**said)) == json.loads(event.envelope(**said).encode())
 
 
 @example

@@ -12,15 +12,14 @@ import pytest
 from fastapi import Request
 
 from deploy.cli.customer import wait_for
-from deploy.embedded.ports import free_ports
 from libs.chassis.errors import DomainError, RemoteError
 from libs.chassis.http import create_app
-from libs.chassis.runner import HttpServer
 from libs.contracts import errors as codes
 from libs.contracts.client import CreditsClient, CreditsClientError, HoldExpiredError, InvalidOrderError
 from libs.contracts.http.leases_v1 import LeaseChanged, NewLease
 from libs.contracts.http.spending_v1 import BalanceAfter
 from libs.contracts.ids import new_id, show
+from tests.support.serving import served
 
 ACCOUNT = new_id()
 SPENT_FOR: Any = {"reference": None, "description": None, "meter": "agent", "quantity": None}
@@ -30,7 +29,7 @@ SPENT_FOR: Any = {"reference": None, "description": None, "meter": "agent", "qua
 class Gateway:
     """The gateway's routes for leases, with one lease of a credit a second; `problems` are answered first."""
 
-    url: str
+    url: str = ""
     told: list[tuple[str, str]] = field(default_factory=list)
     problems: list[DomainError] = field(default_factory=list)
     has: int = 100
@@ -78,15 +77,12 @@ class Gateway:
 
 @pytest.fixture
 async def gateway() -> AsyncIterator[Gateway]:
-    (port,) = free_ports(1)
-    gateway = Gateway(f"http://127.0.0.1:{port}")
+    gateway = Gateway()
     app = create_app("gateway", largest_body=40_000, checks={})
     app.add_api_route("/v1/leases", gateway.begin, methods=["POST"], status_code=201)
     app.add_api_route("/v1/leases/{id}/{verb}", gateway.change, methods=["POST"], status_code=201)
-    server = HttpServer(app, host="127.0.0.1", port=port)
-    await server.start()
-    yield gateway
-    await server.stop()
+    async with served(app) as gateway.url:
+        yield gateway
 
 
 @pytest.fixture

@@ -23,7 +23,6 @@ from libs.chassis.errors import (
     UnavailableError,
 )
 from libs.chassis.http import create_app
-from libs.chassis.runner import HttpServer
 from libs.contracts import errors as codes
 from libs.contracts.client import (
     CaptureTooLargeError,
@@ -38,6 +37,7 @@ from libs.contracts.client import (
 from libs.contracts.credits import parse_credits
 from libs.contracts.http.spending_v1 import BalanceAfter, Estimate, HoldChanged, NewEstimate, NewHold
 from libs.contracts.ids import new_id, show
+from tests.support.serving import served
 
 ACCOUNT = new_id()
 LIFE = timedelta(minutes=10)
@@ -49,7 +49,7 @@ SPENT_FOR: Any = {"reference": None, "description": None, "meter": None, "quanti
 class Gateway:
     """The gateway's routes for holds and estimates, with one hold; `problems` are answered first, by the verb."""
 
-    url: str
+    url: str = ""
     life: timedelta = LIFE
     longest: timedelta = timedelta(hours=1)
     asked: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
@@ -119,16 +119,13 @@ class Gateway:
 
 @pytest.fixture
 async def gateway() -> AsyncIterator[Gateway]:
-    (port,) = free_ports(1)
-    gateway = Gateway(f"http://127.0.0.1:{port}")
+    gateway = Gateway()
     app = create_app("gateway", largest_body=40_000, checks={})
     app.add_api_route("/v1/estimates", gateway.estimate, methods=["POST"])
     app.add_api_route("/v1/holds", gateway.place, methods=["POST"], status_code=201)
     app.add_api_route("/v1/holds/{id}/{verb}", gateway.change, methods=["POST"], status_code=201)
-    server = HttpServer(app, host="127.0.0.1", port=port)
-    await server.start()
-    yield gateway
-    await server.stop()
+    async with served(app) as gateway.url:
+        yield gateway
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from libs.chassis.errors import (
     UnavailableError,
 )
 from libs.chassis.http import create_app
-from libs.chassis.runner import HttpServer
 from libs.contracts.client import NotAcceptedError, Refusal, SetUpError, UsageClient, UsageNotAcceptedError
 from libs.contracts.client.http import HttpTransport
 from libs.contracts.client.reports import Report, write_report
@@ -25,6 +24,7 @@ from libs.contracts.envelope import CloudEvent
 from libs.contracts.ids import new_id, show
 from services.gateway.domain.principals import KeyHolder
 from services.gateway.domain.usage import read_reports
+from tests.support.serving import served
 
 ACCOUNT = new_id()
 LARGEST_BODY = 40_000
@@ -34,7 +34,7 @@ LARGEST_BODY = 40_000
 class Gateway:
     """The gateway's route for usage, that keeps what it takes; `problems` are answered first."""
 
-    url: str
+    url: str = ""
     taken: list[str] = field(default_factory=list)
     problems: deque[DomainError] = field(default_factory=deque)
     keys: list[str] = field(default_factory=list)
@@ -52,14 +52,11 @@ class Gateway:
 
 @pytest.fixture
 async def gateway() -> AsyncIterator[Gateway]:
-    (port,) = free_ports(1)
-    gateway = Gateway(f"http://127.0.0.1:{port}")
+    gateway = Gateway()
     app = create_app("gateway", largest_body=LARGEST_BODY, checks={})
     app.add_api_route("/v1/events", gateway.take, methods=["POST"], status_code=202)
-    server = HttpServer(app, host="127.0.0.1", port=port)
-    await server.start()
-    yield gateway
-    await server.stop()
+    async with served(app) as gateway.url:
+        yield gateway
 
 
 @pytest.fixture

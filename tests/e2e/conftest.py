@@ -17,6 +17,14 @@ from tests.support.stripe_checks import Audit
 SETTLING_SECONDS = 30
 SignUp = Callable[[], Awaitable[Customer]]
 
+TIRELESS = {
+    "SCRIP_GATEWAY_CODES_PER_USER_A_MINUTE": "1000",
+    "SCRIP_GATEWAY_CODES_PER_ADDRESS_A_MINUTE": "10000",
+    "SCRIP_GATEWAY_PAYMENTS_PER_USER_A_MINUTE": "1000",
+    "SCRIP_GATEWAY_PAYMENTS_PER_ADDRESS_A_MINUTE": "10000",
+}
+"""Codes may be tried, and payments begun, more often than by people: a test has all its tries within seconds."""
+
 _numbers = count()
 
 
@@ -24,7 +32,11 @@ _numbers = count()
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """The whole of Scrip, with short consumer sessions, so that a killed worker is soon replaced."""
     folder = tmp_path_factory.mktemp("stack")
-    env = {"SCRIP_KAFKA_SESSION_TIMEOUT_MS": "3000", "SCRIP_FAIL_POINT_FILE": str(folder / "fail-point")}
+    env = {
+        "SCRIP_KAFKA_SESSION_TIMEOUT_MS": "3000",
+        "SCRIP_FAIL_POINT_FILE": str(folder / "fail-point"),
+        **TIRELESS,
+    }
     running = Stack(StackSettings(data=folder), say=print, env=env)
     try:
         await running.start()
@@ -45,14 +57,14 @@ def move_clock(stack: Stack, *, minutes: int) -> None:
     file.write_text(str(now + minutes * 60), "ascii")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def gateway(stack: Stack) -> AsyncIterator[httpx2.AsyncClient]:
     """Speaks with the gateway."""
     async with httpx2.AsyncClient(base_url=stack.addresses.gateway, timeout=30) as http:
         yield http
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def sandbox(stack: Stack) -> AsyncIterator[Sandbox]:
     """The switches and views of the Stripe sandbox."""
     async with httpx2.AsyncClient(base_url=stack.addresses.stripe or "", timeout=60) as http:

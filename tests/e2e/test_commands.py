@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -12,6 +13,10 @@ import psutil
 import pytest
 
 from deploy.cli.customer import wait_for
+from deploy.cli.state import read_state
+from deploy.embedded.stack import SANDBOX_KEY
+from libs.contracts import ids
+from tests.support.stripe_sandbox import stripe_client
 
 ROOT = Path(__file__).parents[2]
 
@@ -70,6 +75,24 @@ async def until_printed(process: asyncio.subprocess.Process, words: str) -> None
     raise AssertionError(f"it ended without printing {words!r}")
 
 
+async def pay_past_us(folder: Path) -> None:
+    """Have Stripe take money for a purchase that we have never heard of."""
+    address = read_state(folder).addresses.stripe
+    assert address is not None
+    async with stripe_client(address, key=SANDBOX_KEY) as stripe:
+        metadata = {"purchase": ids.show("purchase", ids.new_id()), "account": ids.show("account", ids.new_id())}
+        await stripe.v1.payment_intents.create_async(
+            {
+                "amount": 999,
+                "currency": "usd",
+                "payment_method": "pm_card_visa",
+                "confirm": True,
+                "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+                "metadata": metadata,
+            }
+        )
+
+
 async def test_a_stack_is_put_up_looked_at_audited_and_taken_down(tmp_path: Path) -> None:
     code, said = await run(tmp_path, "up")
     assert code == 0, said
@@ -83,9 +106,23 @@ async def test_a_stack_is_put_up_looked_at_audited_and_taken_down(tmp_path: Path
     code, said = await run(tmp_path, "verify")
     assert code == 0, said
     assert "none broken" in said
+    code, said = await run(tmp_path, "reconcile", "--since", "2026-01-01")
+    assert code == 0, said
+    assert "none open" in said
+    await pay_past_us(tmp_path)
+    code, said = await run(tmp_path, "reconcile", "--since", "2026-01-01")
+    assert code == 1, said
+    [finding] = re.findall("fnd_[0-9a-f]{32}", said)
+    code, said = await run(tmp_path, "resolve", finding, "--reason", "a test of ours at the dashboard")
+    assert code == 0, said
+    code, said = await run(tmp_path, "reconcile", "--since", "2026-01-01")
+    assert (code, "none open" in said) == (0, True), said
+    code, said = await run(tmp_path, "resolve", finding.replace("0", "1"), "--reason", "nobody knows it")
+    assert code != 0
+    assert "PAY" in said
     code, said = await run(tmp_path, "down")
     assert (code, said.strip()) == (0, "Stopped.")
-    assert await wait_for(lambda: _none_left(tmp_path))
+    await until_none_is_left(tmp_path)
     code, said = await run(tmp_path, "verify")
     assert code != 0
     assert "make up" in said
@@ -110,19 +147,37 @@ async def test_a_killed_demonstration_leaves_no_process_behind(tmp_path: Path) -
         await until_printed(process, "all ready")
         process.kill()
         await process.wait()
-    assert await wait_for(lambda: _none_left(tmp_path))
+    await until_none_is_left(tmp_path)
 
 
-async def _none_left(folder: Path) -> bool:
-    return not left_behind(folder)
+async def until_none_is_left(folder: Path) -> None:
+    """Wait for as long as the slowest may take to end when it is told to; names what is left then."""
+
+    async def none() -> bool:
+        return not left_behind(folder)
+
+    async def those() -> list[str]:
+        return left_behind(folder)
+
+    await wait_for(none, seconds=60, otherwise=those)
 
 
-async def test_an_interrupted_start_in_the_background_leaves_no_process_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (signal.SIGINT, "Starting PostgreSQL"),
+        (signal.SIGTERM, "Starting PostgreSQL"),
+        (signal.SIGINT, "gateway  "),
+    ],
+)
+async def test_an_interrupted_start_in_the_background_leaves_no_process_behind(
+    tmp_path: Path, number: signal.Signals, words: str
+) -> None:
     async with command(tmp_path, "up") as process:
-        await until_printed(process, "Starting PostgreSQL")
-        process.send_signal(signal.SIGINT)
+        await until_printed(process, words)
+        process.send_signal(number)
         async with asyncio.timeout(60):
             assert process.stdout is not None
-            await process.stdout.read()
-            await process.wait()
-    assert await wait_for(lambda: _none_left(tmp_path))
+            assert "everything is stopped" in (await process.stdout.read()).decode()
+            assert await process.wait() == 130
+    assert left_behind(tmp_path) == []

@@ -55,9 +55,9 @@ async def killed_at(stack: Stack, service: str, point: str, work: Callable[[], A
     return await working
 
 
-async def persistently(ask: Callable[[], Awaitable[T]]) -> T:
+async def persistently(ask: Callable[[], Awaitable[T]], *, seconds: float = 60) -> T:
     """Ask until there is an answer, as a careful client does."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(seconds):
         while True:
             try:
                 return await ask()

@@ -12,6 +12,7 @@ from libs.contracts.client import UsageClient
 from libs.contracts.http.payments_v1 import Purchase
 from tests.e2e.conftest import SignUp
 from tests.support.sandbox import Sandbox
+from tests.support.serving import speak
 
 CHECKOUT = {"method": "checkout", "return_url": "http://127.0.0.1/thanks", "cancel_url": "http://127.0.0.1/shop"}
 HD = {"resolution": "720p"}
@@ -101,6 +102,26 @@ async def test_two_tabs_with_one_idempotency_key_make_one_payment(customer: Cust
     assert len(await sandbox.payments_of(both[0])) == 1
     with pytest.raises(Refused, match="PAY009"):
         await customer.buy("pro", key="one-click")
+
+
+async def test_a_buyer_who_hears_none_of_five_answers_is_charged_once(
+    customer: Customer, stack: Stack, sandbox: Sandbox
+) -> None:
+    body = b'{"pack": "starter"}'
+    request = (
+        "POST /v1/purchases HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nidempotency-key: the-purchase\r\n"
+        f"authorization: Bearer {customer.session.access_token}\r\ncontent-length: {len(body)}\r\n\r\n"
+    ).encode() + body
+    for pause in (0, 0.01, 0.03, 0.1, 0.3):  # he is gone at another moment each time
+        await speak(stack.addresses.gateway, request, listen=False)
+        await asyncio.sleep(pause)
+    purchase = await customer.buy("starter", key="the-purchase")
+    assert len(await sandbox.payments_of(purchase)) == 1
+    account = ids.show("account", customer.account)
+    started = [p for p in (await sandbox.books())["payment_intents"] if p["metadata"]["account"] == account]
+    assert len(started) == 1
+    await customer.pay(purchase)
+    await customer.wait_until(lambda b: b.available == 60_000_000)
 
 
 async def test_usage_over_kafka_burns_the_promotional_credits_first_and_once(customer: Customer, stack: Stack) -> None:

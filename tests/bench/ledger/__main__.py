@@ -6,12 +6,12 @@ python -m tests.bench.ledger [usage] [skewed] [lag] [single] [accounts] [entries
 import asyncio
 import statistics
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 import uvloop
 from rich.console import Console
 
-from tests.bench.figures import Figures
+from tests.bench.figures import Figures, Part
 from tests.bench.ledger import floor, single
 from tests.bench.ledger import usage as usages
 from tests.bench.ledger.cell import Cell, cell
@@ -183,23 +183,18 @@ def _say(figures: Figures, words: str) -> None:
     figures.console.print(f"  {words}")
 
 
-PARTS: dict[str, Callable[[Figures], Awaitable[None]]] = {
+PARTS: dict[str, Part] = {
     "usage": usage,
     "skewed": skewed,
     "lag": lag,
     "single": single_requests,
 }
-LARGE: dict[str, Callable[[Figures], Awaitable[None]]] = {"accounts": accounts, "entries": entries}
+LARGE: dict[str, Part] = {"accounts": accounts, "entries": entries}
 
 
 async def main() -> None:
     """Run the parts that are named, or all but the large ones."""
-    figures = Figures("ledger", Console(highlight=False))
-    for name in sys.argv[1:] or PARTS:
-        part = (PARTS | LARGE)[name]
-        figures.console.print(f"{name}: {(part.__doc__ or '').splitlines()[0]}")
-        await part(figures)
-    figures.show()
+    await Figures("ledger", Console(highlight=False)).measure(PARTS | LARGE, sys.argv[1:] or PARTS)
 
 
 if __name__ == "__main__":

@@ -138,7 +138,7 @@ async def burn(cell: Cell, chosen: Sequence[UUID], *, workers: int = 1, used: Ca
     seconds = time.monotonic() - began
     cpu_seconds += sum(_cpu_seconds(process.pid) for process in processes)
     grown += max(_rss_mb(process.pid) for process in processes)
-    await _until_sealed(conn)
+    await _until_summed(conn)
     for process in processes:
         await process.stop()
     await conn.close()
@@ -156,10 +156,12 @@ async def lag_ms(cell: Cell, *, per_second: int, seconds: int) -> list[float]:
     before = await conn.fetchval("SELECT max(id) FROM batch")
     produced = await _produce_steadily(cell, per_second=per_second, seconds=seconds)
     await _until_empty(cell, conn, before, produced)
+    await _until_summed(conn)
     rows = await conn.fetch(
         """SELECT 1000 * extract(epoch FROM pg_xact_commit_timestamp(e.xmin)
                                  - (e.details #>> '{properties,produced}')::timestamptz) AS ms
-             FROM entry AS e WHERE e.batch_id > $1 AND e.leg = 0 AND e.details IS NOT NULL
+             FROM entry AS e
+            WHERE e.batch_id > $1 AND e.leg = 0 AND e.details #>> '{properties,produced}' IS NOT NULL
             ORDER BY (e.details #>> '{properties,produced}')::timestamptz""",
         before,
     )
@@ -250,17 +252,14 @@ async def _until_empty(cell: Cell, conn: "asyncpg.Connection[asyncpg.Record]", b
     await _until_committed(cell)
 
 
-async def _until_sealed(conn: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Wait until the journal is sealed, which goes on behind a run, lest the next one share the machine with it."""
+async def _until_summed(conn: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Wait until the journal is sealed and summed, which goes on behind a run, lest the next one share the machine."""
 
-    async def sealed() -> bool:
-        return bool(
-            await conn.fetchval(
-                "SELECT coalesce(max(last_batch), 0) = (SELECT coalesce(max(id), 0) FROM batch) FROM block"
-            )
-        )
+    async def summed() -> bool:
+        behind = "SELECT (SELECT last_batch FROM usage_summed) < (SELECT max(id) FROM batch)"
+        return not await conn.fetchval(behind)
 
-    await wait_for(sealed, seconds=600)
+    await wait_for(summed, seconds=600)
 
 
 async def _until_committed(cell: Cell) -> None:

@@ -1,0 +1,1 @@
+"""`make bench-payments`: how fast money becomes credits, and how fast the books are compared."""
