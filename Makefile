@@ -1,6 +1,6 @@
 # Scrip. Nothing but Python 3.11+ and make is needed; everything else comes as packages into .venv and .scrip.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test verify format lock generate bench-platform bench-ledger bench-ledger-large bench-prices clean
+.PHONY: help setup demo up down test verify format lock generate bench-platform bench-payments bench-ledger bench-ledger-large bench-prices clean
 
 PYTHON ?= python3
 # Five processes start together: compiled once is half the time. (Empty means: do write bytecode.)
@@ -57,6 +57,9 @@ generate: setup ## schemas and references, from the code
 
 bench-platform: setup ## how fast the whole is: build/bench/platform.json
 	@exec $(BIN)/python -m tests.bench.platform
+
+bench-payments: setup ## from webhooks to credits, and how fast books are compared: build/bench/payments.json
+	@exec $(BIN)/python -m tests.bench.payments
 
 bench-prices: setup ## what rating costs, a backtest of a million, how fast usage is reported: build/bench/prices.json
 	@exec $(BIN)/python -m tests.bench.prices
