@@ -70,5 +70,6 @@ bench-ledger: setup ## how fast the ledger is, beside its floors: build/bench/le
 bench-ledger-large: setup ## the same on a million accounts and on twenty million entries, which takes long
 	@exec $(BIN)/python -m tests.bench.ledger accounts entries
 
-clean: down ## removes what all this has made, but for the shared download cache
-	rm -rf .venv .scrip build
+clean: ## removes what all this has made, but for the shared download cache
+	@if test -x $(BIN)/scrip; then $(BIN)/scrip down; fi
+	rm -rf .venv .scrip build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

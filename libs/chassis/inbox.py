@@ -1,6 +1,7 @@
 """The inbox: exactly-once is an insert that shares the transaction with the effect.
 
-A unique business key on the effect itself is better where there is one; this is for effects that have none.
+A unique business key on the effect itself is better where there is one; this is for effects that have none, of which
+there is no service yet.
 """
 
 from datetime import datetime, timedelta

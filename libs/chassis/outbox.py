@@ -1,6 +1,6 @@
 """The transactional outbox: an event commits with its fact, and is published afterwards, at least once, in order.
 
-Kafka is transport, never the record. Rows are kept for days after the broker acknowledged them, so that a broker that
+Kafka is transport, never the record. Rows are kept for days, whether the broker has them or not, so that a broker that
 forgot everything can be told again.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
 KEPT = timedelta(days=7)
-"""For how long rows stay after they were published."""
+"""For how long rows stay after they were recorded; longer only while they are not published."""
 
 _LOCK = 0x5C21B002
 _CHANNEL = "outbox"

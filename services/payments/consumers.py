@@ -17,7 +17,7 @@ from services.payments.operations.settling import Settler
 from services.payments.operations.stripe_events import handle_stripe_event
 
 _CUSTOMERS_AT_ONCE = 32
-"""Payments of as many are settled together."""
+"""Customers whose events are handled at once; their payments share transactions, up to the settler's largest batch."""
 
 
 def subscribe(consumers: Consumers, pool: Pool, stripe: Stripe, clock: Clock, *, policies: Policies) -> None:

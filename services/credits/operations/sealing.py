@@ -1,8 +1,8 @@
 """Sealing: what has been written to the journal is chained by hash, block after block, behind the batches.
 
 A block covers all batches up to an id, so no lower id may follow it. A batch's transaction has its id before the batch
-has its own. So once every transaction has ended that was at work, or not begun, when a batch was the newest one, all
-ids up to that one are what they will ever be.
+has its own. So once every transaction has ended that had an id when a batch was the newest one, all ids up to that one
+are what they will ever be.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from libs.chassis.pool import Pool
 from services.credits.clients import HeadFile
 from services.credits.domain.sealing import SealedBatch, seal
 from services.credits.store import sealing as store
-from services.credits.store.sealing import Batch, Moment
+from services.credits.store.sealing import Batch
 
 _ENTRIES_A_BLOCK = 10_000
 """So that a block's entries are sorted in memory."""
@@ -34,7 +34,7 @@ class Sealer:
         self._pool = pool
         self._clock = clock
         self._heads = heads
-        self._seen: Moment | None = None
+        self._seen: tuple[int, int] | None = None  # the newest batch once, and a transaction younger than any then
         self._settled = 0
 
     async def seal(self) -> int:
@@ -54,9 +54,10 @@ class Sealer:
         async with self._pool.connection() as conn:
             now = await store.moment(conn)
             _, done = await store.last_block(conn)
-            if self._seen is not None and now.oldest >= self._seen.next:
-                self._settled, self._seen = self._seen.last_batch, None
-            self._seen = self._seen or now
+            if self._seen is not None and now.oldest >= self._seen[1]:
+                self._settled, self._seen = self._seen[0], None
+            if self._seen is None and now.last_batch > self._settled:
+                self._seen = now.last_batch, await store.next_transaction(conn)
             if self._settled <= done:
                 return False
             await store.summarise_newest(conn, self._clock.now())

@@ -16,11 +16,10 @@ _EMPTY = bytes.fromhex("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """The newest batch at a moment, and which transactions were at work: none below `oldest`, all below `next`."""
+    """The newest batch at a moment, and the oldest transaction that was at work then."""
 
     last_batch: int
     oldest: int
-    next: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +44,16 @@ class Mark:
 async def moment(conn: Connection) -> Moment:
     """Look at the newest batch and at the transactions at work, in one snapshot."""
     row = await conn.fetchrow(
-        """SELECT coalesce(max(id), 0) AS last_batch, pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest,
-                  pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next FROM batch"""
+        """SELECT coalesce(max(id), 0) AS last_batch, pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest
+             FROM batch"""
     )
     assert row is not None  # noqa: S101 - an aggregate without groups has a row
     return Moment(*row)
+
+
+async def next_transaction(conn: Connection) -> int:
+    """Draw a transaction's id: those of all that are at work are below it. A snapshot's `xmax` may be one of theirs."""
+    return int(await conn.fetchval("SELECT pg_current_xact_id()::text::bigint"))
 
 
 async def summarise_newest(conn: Connection, at: datetime) -> None:

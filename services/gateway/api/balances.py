@@ -74,10 +74,10 @@ def _add_stream(router: APIRouter, door: Door, credits: CreditsClient, balances:
         last_event_id: Annotated[int | None, Header(description="the last `id` that was seen")] = None,
         after: Annotated[int | None, Query(description="the same, for who cannot send headers")] = None,
     ) -> AsyncIterator[ServerSentEvent]:
-        """Tell the balance now, then each change within a second, as events `balance` with a LiveBalance as data.
+        """Tell the balance now, then each change, as events `balance` with a LiveBalance as data.
 
-        An event's `id` is the ledger's sequence: who comes back with it is told only what is newer. The stream ends
-        with the access token.
+        A change is told within a second, under the heaviest load two. An event's `id` is the ledger's sequence: who
+        comes back with it is told only what is newer. The stream ends with the access token.
         """
         seen = last_event_id if last_event_id is not None else after if after is not None else -1
         yield ServerSentEvent(comment="balance", retry=_RECONNECT_MS)

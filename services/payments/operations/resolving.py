@@ -29,7 +29,7 @@ PATIENCE = timedelta(seconds=60)
 """For how long a request in hand is left alone, and between two tries to resolve the same thing."""
 
 WAITS = timedelta(days=35)
-"""For how long a purchase that nobody pays is looked at."""
+"""After how long a purchase that still waits gets its last look."""
 
 _AT_ONCE = 10
 

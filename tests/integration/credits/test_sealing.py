@@ -31,12 +31,14 @@ def sealer(credits: Credits, heads: HeadFile) -> Sealer:
     return Sealer(credits.pool, credits.clock, heads)
 
 
-@pytest.fixture
-async def writer(credits: Credits, service_pool: ServicePool) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    """A connection of its own, for a transaction that takes its time."""
+async def writes(service_pool: ServicePool) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
     conn = await asyncpg.connect(service_pool.urls("credits").app_url)
     yield conn
     await conn.close()
+
+
+writer = pytest.fixture(writes, name="writer")  # a connection of its own, for a transaction that takes its time
+another = pytest.fixture(writes, name="another")
 
 
 async def rows(pool: Pool, sql: str, *args: Any) -> list[asyncpg.Record]:
@@ -98,6 +100,32 @@ async def test_a_batch_that_is_not_committed_holds_up_those_that_follow_it(
     assert await seal_all(credits.pool, sealer) == 1
     (last,) = await rows(credits.pool, "SELECT batches FROM block ORDER BY number DESC LIMIT 1")
     assert held_up in last["batches"]
+    assert await breaches(credits.pool, heads) == {}
+
+
+async def test_a_batch_whose_transaction_began_after_the_newest_batch_s_holds_it_up_too(
+    credits: Credits,
+    sealer: Sealer,
+    heads: HeadFile,
+    writer: "asyncpg.Connection[asyncpg.Record]",
+    another: "asyncpg.Connection[asyncpg.Record]",
+) -> None:
+    account, other = await credits.open(), await credits.open()
+    await seal_all(credits.pool, sealer)
+    quick, slow = another.transaction(), writer.transaction()
+    await quick.start()
+    await another.execute("SELECT FROM account WHERE id = $1 FOR NO KEY UPDATE", account)
+    await slow.start()
+    held_up = await begin_batch(writer, other)
+    newest = await begin_batch(another, account)
+    await quick.commit()
+    assert held_up < newest
+    assert [await sealer.seal() for _ in range(3)] == [0, 0, 0]
+    assert await _unsealed(credits.pool) == 1
+    await slow.commit()
+    await seal_all(credits.pool, sealer)
+    (last,) = await rows(credits.pool, "SELECT batches FROM block ORDER BY number DESC LIMIT 1")
+    assert last["batches"] == [held_up, newest]
     assert await breaches(credits.pool, heads) == {}
 
 
