@@ -17,7 +17,8 @@ from services.gateway.api.door import Door
 _INTRODUCTION = """
 What frontends and services can ask of the gateway. The same for programs:
 [openapi-gateway.json](openapi-gateway.json), which a running gateway serves at `/openapi.json`; the services' own APIs,
-for other services and the `scrip` command, are in `openapi-payments.json`, `openapi-credits.json` and `openapi-notifications.json`.
+for other services and the `scrip` command, are in `openapi-payments.json`, `openapi-credits.json` and
+`openapi-notifications.json`.
 
 - JSON in, JSON out. Credits are decimal strings (`"12.5"`), money is integer minor units and a currency, times are
   RFC 3339, ids have a prefix that tells their kind.

@@ -1,8 +1,8 @@
 """Dead letters: what a consumer could not handle, kept in its own database and told on `<topic>.dlq`.
 
 Where order matters the key of a dead letter parks: what follows under that key waits behind it, until an operator has
-it redriven. A letter is `waiting`, then `redriving` when somebody asked for that, then `redriven` or `waiting` again; or
-`discarded`, for good.
+it redriven. A letter is `waiting`, then `redriving` when somebody asked for that, then `redriven` or `waiting`
+again; or `discarded`, for good.
 """
 
 from collections import deque
