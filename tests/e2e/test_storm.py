@@ -54,7 +54,7 @@ async def test_after_a_storm_every_charge_has_its_lot_and_nothing_is_left_open(
     move_clock(stack, minutes=20)  # the power comes back later
     await storm.is_over()
 
-    left = await eventually(storm.unsettled, seconds=80)
+    left = await eventually(storm.unsettled, seconds=240)
     assert left == [], f"STORM_SEED={SEED}, after {dict(storm.killed)} deaths"
     await it_was_a_storm(storm)
     books = await sandbox.books()
