@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import asyncpg
 import pytest
+from prometheus_client import REGISTRY
 
-from libs.chassis.telemetry import ACCOUNTS_NOT_SETTLED
 from services.credits.operations.expiry import settle_due
 from tests.support.desk import Desk
 from tests.support.oracle.scripts import START
@@ -15,7 +15,7 @@ HOUR = timedelta(hours=1)
 
 
 def not_settled() -> float:
-    return ACCOUNTS_NOT_SETTLED._value.get()
+    return REGISTRY.get_sample_value("scrip_accounts_not_settled_total") or 0.0
 
 
 @pytest.mark.parametrize("place", [0, 4, 10])
