@@ -32,6 +32,9 @@ RECONCILIATION_REPAIRS = Counter(
     "scrip_reconciliation_repairs_total", "What did not agree between the books, and was mended", ["kind"]
 )
 LEDGER_POSTINGS = Counter("scrip_ledger_postings_total", "Postings the ledger decided", ["kind", "outcome"])
+ACCOUNTS_NOT_SETTLED = Counter(
+    "scrip_accounts_not_settled_total", "Times that what is due in an account could not be posted"
+)
 OVERDRAFT_POSSIBLE = Gauge(
     "scrip_overdraft_possible_microcredits",
     "How far accounts may come to be overdrawn: the largest, and the sum",

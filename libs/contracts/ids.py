@@ -4,9 +4,11 @@
 for the other by eye. The caller makes the id, and the id is the idempotency key.
 """
 
+import hashlib
 import os
 import re
 import time
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -54,6 +56,11 @@ _newest = 0
 def at_millis(millis: int) -> UUID:
     """Make a UUIDv7 for an instant in milliseconds since 1970."""
     return _uuid(millis, _random_bits(74))
+
+
+def named_at(at: datetime, name: str) -> UUID:
+    """Make the UUIDv7 of what has a name from this instant on: whoever makes it again makes the same."""
+    return _uuid(int(at.timestamp() * 1000), int.from_bytes(hashlib.sha256(name.encode()).digest()[:10]) >> 6)
 
 
 def _uuid(millis: int, tail: int) -> UUID:

@@ -55,7 +55,7 @@ def charging(account: UUID, amount: int, *, order: str | None = None) -> Charge:
 
 def refunding(charge: Charge, amount: int = 0) -> ChargeRefund:
     """Give back of a charge this much, or all that is left."""
-    common = _common(charge.account, amount, "charge_refund", ("charge", str(charge.id)))
+    common = _common(charge.account, amount, "charge_refund", ("charge", ids.show("charge", charge.id)))
     return ChargeRefund(**common, charge=charge.id, lot=ids.new_id())
 
 
@@ -72,7 +72,9 @@ def holding(account: UUID, amount: int, *, until: datetime) -> Hold:
 
 def capturing(hold: Hold, amount: int, *, final: bool = False) -> Capture:
     """Burn what a hold reserves, or some of it."""
-    return Capture(**_common(hold.account, amount, "capture", ("hold", str(hold.id))), hold=hold.id, final=final)
+    return Capture(
+        **_common(hold.account, amount, "capture", ("hold", ids.show("hold", hold.id))), hold=hold.id, final=final
+    )
 
 
 def releasing(hold: Hold) -> Release:

@@ -143,7 +143,8 @@ class LotExplanation(Answer):
     owed: Credits
     """How many of those were spent already, and became a debt."""
     repaid: Credits
-    """What went into the account's overdraft or debt when the lot came."""
+    """What went into the account's overdraft or debt when the lot came, or out of a full lot into one beside it: other
+    lots had repaid what it owed."""
     transferred: Credits
     """What went to other accounts."""
 

@@ -14,7 +14,7 @@ from libs.contracts.events import Event, LotExpired
 from services.credits.domain.accounts import Account, BurntCharge, HeldCredits, Lot
 from services.credits.domain.enforcement import Enforcement
 from services.credits.domain.limits import Guard, Limits
-from services.credits.domain.postings import Metered, Outcome, Posting, Result
+from services.credits.domain.postings import PRIORITY, REPAID_DEBT, Metered, Outcome, Posting, Result, lot_beside
 
 Entry = tuple[object, ...]
 """A row of the journal, in the order of the columns that `store.entries` writes."""
@@ -198,7 +198,10 @@ class Books:
         self.move(account, lot.id if lot else None, AVAILABLE, target, amount)
 
     def bring(self, account: Account, lot: Lot, amount: int, source: str) -> int:
-        """Move credits into a lot: they repay overdraft, then debt. Answers what is left to be spent."""
+        """Move credits into a lot: they repay overdraft, then debt; what is above its grant is a lot beside it.
+
+        Answers what is left to be spent.
+        """
         overdraft = min(amount, max(-account.available, 0))
         debt = min(amount - overdraft, account.debt)
         account.available += amount
@@ -217,7 +220,36 @@ class Books:
         account.due_by(lot.expires_at)
         if lot.expired(self.at):
             self.late.append(lot)
+        if lot.remaining > lot.granted:
+            self._put_beside(account, lot, lot.remaining - lot.granted)
         return amount - overdraft - debt
+
+    def _put_beside(self, account: Account, lot: Lot, above: int) -> None:
+        """Make a lot of what is above another's grant: other lots repaid its debt, and what it had spent came back.
+
+        That repayment is booked back: the new lot has it, and the full one owes it and repays it itself.
+        """
+        id, name = lot_beside(lot.id, account.sequence, self._leg, self.at)
+        beside = Lot(
+            id,
+            above,
+            kind="refunded",
+            priority=PRIORITY["refunded"],
+            granted=above,
+            reference_type=REPAID_DEBT,
+            reference_id=name,
+            expires_at=lot.expires_at,
+        )
+        self.open_lot(account, beside)
+        account.available += above
+        account.debt += above
+        self.move(account, beside.id, DEBT, AVAILABLE, above)
+        lot.remaining -= above
+        account.available -= above
+        account.debt -= above
+        self.move(account, lot.id, AVAILABLE, DEBT, above)
+        if beside.expired(self.at):
+            self.late.append(beside)
 
     def tell_expired(self, account: Account, lot: Lot, credits: int) -> None:
         """Tell that credits of a lot were written off."""
@@ -235,7 +267,7 @@ class Books:
         )
 
     def open_lot(self, account: Account, lot: Lot) -> None:
-        """Add a new lot, still empty, to the account."""
+        """Add a new lot to the account."""
         lot.account, lot.granted_at, lot.new = account.id, self.at, True
         self.lots[lot.id] = lot
         self.funded[lot.kind, lot.reference_type, lot.reference_id] = lot

@@ -10,6 +10,7 @@ import msgspec
 
 from libs.chassis.fast_uuid import FastUUID
 from libs.contracts import errors as codes
+from libs.contracts import ids
 from libs.contracts.errors import ErrorCode
 from libs.contracts.events.payments_v1 import LotKind
 from libs.contracts.http.credits_v1 import TransactionType
@@ -60,6 +61,16 @@ Outcome = Literal[
 def key_of(*parts: str) -> UUID:
     """Hash a business key, the account's id included, into the 16 bytes by which the ledger deduplicates."""
     return FastUUID(hashlib.sha256("\x1f".join(parts).encode()).digest()[:16])
+
+
+REPAID_DEBT = "repaid_debt"
+"""What a lot is for that lies beside a full one: credits that had repaid the full one's debt."""
+
+
+def lot_beside(lot: UUID, sequence: int, leg: int, at: datetime) -> tuple[UUID, str]:
+    """Name a lot that is made beside another by a leg of its account's posting: its id, and its reference's."""
+    name = f"{ids.show('lot', lot)}:{sequence}:{leg}"
+    return ids.named_at(at, name), name
 
 
 class Cause(msgspec.Struct, frozen=True, gc=False):

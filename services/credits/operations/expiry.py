@@ -1,11 +1,14 @@
 """Expiry: what is due is posted once, by whoever comes first: a posting of its account, a reader, or this."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
 from libs.chassis import failpoints, outbox
 from libs.chassis.clock import Clock
-from libs.chassis.pool import Pool
+from libs.chassis.pool import TRANSIENT, Pool
+from libs.chassis.telemetry import ACCOUNTS_NOT_SETTLED, log
+from libs.contracts import ids
 from libs.contracts.events import LotExpiring
 from services.credits.operations.ledger import Ledger
 from services.credits.store import accounts, limits
@@ -15,12 +18,29 @@ _WARNINGS_A_PASS = 500
 
 
 async def settle_due(pool: Pool, ledger: Ledger, clock: Clock) -> int:
-    """Write off expired lots and free expired holds of some accounts; returns how many accounts that was."""
+    """Write off expired lots and free expired holds of some accounts; returns how many accounts that was.
+
+    An account that cannot be settled stays due, and keeps no other from being settled.
+    """
     async with pool.connection() as conn:
         due = await accounts.due_accounts(conn, clock.now(), _ACCOUNTS_A_PASS)
-    if due:
+    return await _settle(pool, ledger, due) if due else 0
+
+
+async def _settle(pool: Pool, ledger: Ledger, due: Sequence[UUID]) -> int:
+    """Settle accounts in one transaction; if one of them spoils it, halve them until the culprit is alone."""
+    try:
         async with pool.transaction() as conn:
             await ledger.apply(conn, [], due=due)
+    except TRANSIENT:
+        raise
+    except Exception as error:
+        if len(due) == 1:
+            log.error("expiry.not_settled", account=ids.show("account", due[0]), error=repr(error))
+            ACCOUNTS_NOT_SETTLED.inc()
+            return 0
+        half = len(due) // 2
+        return await _settle(pool, ledger, due[:half]) + await _settle(pool, ledger, due[half:])
     return len(due)
 
 

@@ -323,6 +323,6 @@ LEFT JOIN (
 ) AS d ON d.lot_id = l.id
 WHERE
     l.account_id BETWEEN $1 AND $2
-    -- what a charge's refund made is what was burnt before
-    AND CASE WHEN l.reference_type = 'charge_refund' THEN 0 ELSE l.granted END
+    -- what a charge's refund made is what was burnt before, and so is what had repaid a full lot's debt
+    AND CASE WHEN l.reference_type IN ('charge_refund', 'repaid_debt') THEN 0 ELSE l.granted END
     <> l.remaining + e.held + l.taken_back + coalesce(d.burnt + d.expired + d.transferred, 0);

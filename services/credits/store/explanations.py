@@ -30,7 +30,7 @@ async def explanations(conn: Connection, lots: Sequence[Lot]) -> list[LotExplana
                         sum(CASE 'transit'::bucket WHEN to_bucket THEN amount WHEN from_bucket THEN -amount ELSE 0 END)
                             AS transit,
                         sum(CASE WHEN to_bucket = 'breakage' THEN amount ELSE 0 END) AS expired,
-                        sum(CASE WHEN from_bucket = 'debt' THEN amount ELSE 0 END) AS owed,
+                        sum(CASE WHEN from_bucket = 'debt' AND to_bucket = 'stripe' THEN amount ELSE 0 END) AS owed,
                         sum(CASE WHEN to_bucket IN ('debt', 'overdraft') THEN amount ELSE 0 END) AS repaid
                    FROM entry WHERE account_id = $1 AND at >= $2 AND lot_id = ANY($3)
                   GROUP BY lot_id

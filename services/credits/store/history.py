@@ -108,8 +108,8 @@ SELECT f.*, l.credits, l.available_after AS balance_after, h.state AS hold, c.re
  CROSS JOIN LATERAL (
      SELECT sum(CASE
                     WHEN from_bucket = 'available' AND to_bucket NOT IN ('overdraft', 'debt') THEN -amount
-                    WHEN from_bucket = 'debt' THEN -amount
-                    WHEN to_bucket = 'available' AND from_bucket <> 'overdraft' THEN amount
+                    WHEN from_bucket = 'debt' AND to_bucket = 'stripe' THEN -amount
+                    WHEN to_bucket = 'available' AND from_bucket NOT IN ('overdraft', 'debt') THEN amount
                     ELSE 0
                 END)::bigint AS credits,
             (array_agg(available_after ORDER BY leg DESC))[1] AS available_after

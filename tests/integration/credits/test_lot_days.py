@@ -13,10 +13,12 @@ from tests.integration.credits.summing import sum_journal
 from tests.support.books import assert_books_balance
 from tests.support.databases import ServicePool
 from tests.support.ledger import Credits
+from tests.support.oracle.disputes import OWED, SPENT, a_dispute
 from tests.support.oracle.playing import Play
 from tests.support.oracle.scripts import ACCOUNTS, Batch, Change, Settle, Step, StoppedClock, Travel, Verb, Wish
 
 STEPS = 300
+QUARRELS = 12
 VERBS = [*get_args(Verb), *(["spend", "grant", "grant", "take_back", "take_back", "transfer"] * 3)]
 WAYS = ("revenue", "overdraft", "debt", "breakage", "transit", "stripe")
 
@@ -30,6 +32,18 @@ def a_step(chance: random.Random) -> Step:
         case 2:
             return Settle()
     return Batch([a_wish(chance) for _ in range(chance.randint(2, 10))])
+
+
+def a_quarrel(chance: random.Random) -> list[Step]:
+    return a_dispute(
+        chance.randrange(ACCOUNTS),
+        chance.randrange(6),
+        chance.choice(OWED),
+        spent=(chance.choice(SPENT), chance.randint(1, 14)),
+        repaid=chance.randint(1, 12),
+        won_last=chance.random() < 0.5,
+        expires=chance.random() < 0.2,
+    )
 
 
 def a_wish(chance: random.Random) -> Wish:
@@ -49,9 +63,12 @@ async def test_every_credit_of_a_lot_remains_or_went_one_way(service_pool: Servi
     chance = random.Random(seed)
     pool: Pool = await service_pool("credits", size=2)
     await Credits(pool, StoppedClock()).timeline()
-    await Play(pool, Rules(capture_above_hold=seed % 2 == 0)).run([a_step(chance) for _ in range(STEPS)])
+    quarrels = [step for _ in range(QUARRELS) for step in a_quarrel(chance)]
+    script = [*quarrels, *(a_step(chance) for _ in range(STEPS - len(quarrels)))]
+    await Play(pool, Rules(capture_above_hold=seed % 2 == 0)).run(script)
     await sum_journal(pool, ActivePrices(pool, StoppedClock()), Sealer(pool, StoppedClock(), None))
     await assert_books_balance(pool)
     async with pool.connection() as conn:
         for way in WAYS:
             assert await conn.fetchval("SELECT count(*) > 0 FROM entry WHERE to_bucket = $1::bucket", way), way
+        assert await conn.fetchval("SELECT count(*) > 0 FROM lot WHERE reference_type = 'repaid_debt'")

@@ -15,8 +15,9 @@ from libs.chassis.pool import Connection, Pool, set_up
 from libs.contracts import ids
 from services.credits.domain.books import Rules
 from tests.support.databases import ServicePool
+from tests.support.oracle.disputes import SCRIPTS
 from tests.support.oracle.playing import Play, empty
-from tests.support.oracle.scripts import RULES, SCRIPTS, Step
+from tests.support.oracle.scripts import RULES, Step
 from tests.support.oracle.telling import STORIES, Telling
 from tests.support.oracle.telling import Step as Chapter
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from services.credits.domain.postings import Posting
+from services.credits.domain.postings import Posting, lot_beside
 
 BURNT_FIRST = [("promotional",), ("granted",), ("membership",), ("refunded", "transferred"), ("purchased",)]
 
@@ -137,7 +137,7 @@ class Paper:
     def __init__(self, *, fifo: bool) -> None:
         self.fifo = fifo
         self.accounts: dict[UUID, Account] = {}
-        self.lots: dict[UUID, Lot] = {}  # in the order in which they came: the first is the oldest
+        self.lots: dict[UUID, Lot] = {}
         self.holds: dict[UUID, Held] = {}
         self.charges: dict[UUID, Charged] = {}
         self.entries: list[Entry] = []
@@ -155,8 +155,8 @@ class Paper:
         return sum(hold.left for hold in self.holds.values() if hold.account == id)
 
     def burn_order(self, id: UUID) -> list[UUID]:
-        """List an account's lots, the one to burn first first."""
-        lots = [lot for lot in self.lots if self.lots[lot].account == id]
+        """List an account's lots, the one to burn first first; the older one has the lower id."""
+        lots = sorted(lot for lot in self.lots if self.lots[lot].account == id)
         return lots if self.fifo else sorted(lots, key=self._urgency)  # sorting leaves the older before the younger
 
     def _urgency(self, id: UUID) -> tuple[int, float]:
@@ -223,6 +223,25 @@ class Paper:
             self.lots[lot].remaining -= settled
             account.debt -= settled
             self.write(id, lot, "available", "debt", settled)
+        if (too_much := self.lots[lot].remaining - self.lots[lot].granted) > 0:
+            self._lay_beside(lot, too_much)
+
+    def _lay_beside(self, full: UUID, too_much: int) -> None:
+        """Give back to a lot of its own what other lots paid of a debt that there is no more.
+
+        No lot has more than came with it. What it gets beyond, others had paid for: a new lot takes that out of the
+        debt, and lives as long as the full one, which pays it in again.
+        """
+        id = self.lots[full].account
+        account = self.accounts[id]
+        beside, reference = lot_beside(full, account.sequence, self._leg, self.at)
+        self.lots[beside] = Lot(id, "refunded", too_much, ("repaid_debt", reference), self.lots[full].expires_at)
+        self.lots[beside].remaining = too_much
+        account.debt += too_much
+        self.write(id, beside, "debt", "available", too_much)
+        self.lots[full].remaining -= too_much
+        account.debt -= too_much
+        self.write(id, full, "available", "debt", too_much)
 
     def free(self, hold: Held, state: str) -> int:
         """Give back what a hold reserves still, lot by lot; what has expired meanwhile is written off."""

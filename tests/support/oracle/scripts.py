@@ -24,6 +24,7 @@ from services.credits.domain.limits import Limits
 from services.credits.domain.postings import Cause, Posting, key_of
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+_START_MILLIS = int(START.timestamp() * 1000)
 ACCOUNTS = 4
 """The last of them is not opened but by a grant."""
 
@@ -128,7 +129,6 @@ STEPS = st.one_of(
     st.builds(Resume, account=st.integers(0, ACCOUNTS - 2), actor=st.sampled_from(ACTORS)),
     st.just(Settle()),
 )
-SCRIPTS = st.lists(STEPS, min_size=6, max_size=16)
 LIMITS = st.builds(
     Limits,
     per_transaction=st.sampled_from([None, 8]),
@@ -189,7 +189,8 @@ class Scribe:
 
     def _id(self) -> UUID:
         self._made += 1
-        return ids.at_millis(self._made)  # later ones sort behind earlier ones, as those do that are made in life
+        # later ones sort behind earlier ones, as those do that are made in life: of the same time as the ledger's own
+        return ids.at_millis(_START_MILLIS + self._made)
 
     def _common(self, wish: Wish, type: TransactionType, *, key: UUID | None = None) -> dict[str, Any]:
         return {
