@@ -50,7 +50,8 @@ async def test_every_credit_of_a_lot_remains_or_went_one_way(service_pool: Servi
     pool: Pool = await service_pool("credits", size=2)
     await Credits(pool, StoppedClock()).timeline()
     await Play(pool, Rules(capture_above_hold=seed % 2 == 0)).run([a_step(chance) for _ in range(STEPS)])
-    await sum_journal(pool, ActivePrices(pool, StoppedClock()), Sealer(pool, StoppedClock(), None))
+    clock = StoppedClock()
+    await sum_journal(pool, clock, ActivePrices(pool, clock), Sealer(pool, clock, None))
     await assert_books_balance(pool)
     async with pool.connection() as conn:
         for way in WAYS:
