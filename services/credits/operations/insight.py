@@ -108,18 +108,19 @@ async def foretell(pool: Pool, ledger: Ledger, clock: Clock, account: UUID) -> F
         if found is None:
             raise UnknownAccountError
         available, opened_at = found
-        first = max(opened_at.date(), today - timedelta(days=forecasts.HISTORY_DAYS))
+        first = max(opened_at.date(), today - timedelta(days=forecasts.LOOKED_BACK_DAYS))
         sums = await store.sums_by_day(conn, account, first, today - timedelta(days=1), meter=None)
         lots = [forecasts.Remaining(*lot) for lot in await store.remaining(conn, account, fifo=ledger.rules.fifo)]
     by_day = {each.key: max(each.credits, 0) for each in sums}
     days = [first + timedelta(days=number) for number in range((today - first).days)]
     burnt = [(day, by_day.get(str(day), 0)) for day in days]
+    known = forecasts.known(burnt)
     ahead = await asyncio.to_thread(forecasts.forecast, burnt, lots, now, seed=account)  # tens of milliseconds
     return Forecast(
         account=account,
         available=max(available, 0),
-        burnt_per_day=sum(credits for _, credits in burnt) // len(burnt) if burnt else None,
-        days_known=len(burnt),
+        burnt_per_day=sum(credits for _, credits in known) // len(known) if known else None,
+        days_known=len(known),
         likely=ahead.likely if ahead else None,
         earliest=ahead.earliest if ahead else None,
         latest=ahead.latest if ahead else None,

@@ -282,13 +282,34 @@ async def test_who_goes_on_as_he_did_runs_out_when_his_credits_are_burnt(
         await credits.use(used(account, "image", 10).model_copy(update={"time": time}))
     await sum_up(credits, sealer)
     found = await foretold(api, account)
-    assert (found["available"], found["days_known"], found["confidence_percent"]) == ("620", 20, 80)
-    assert Decimal(found["burnt_per_day"]) == 19
+    assert (found["available"], found["days_known"], found["confidence_percent"]) == (
+        "620",
+        19,
+        80,
+    )  # known since it was first used
+    assert Decimal(found["burnt_per_day"]) == 20
     days = (datetime.fromisoformat(found["likely"]) - credits.clock.now()).days
     assert 28 <= days <= 36
     assert found["expiring_unused"] == "0"
     nobody = ids.show("account", ids.new_id())
     assert problem(await api.get(f"/accounts/{nobody}/forecast")) == (404, "PAY028")
+
+
+async def test_who_began_lately_is_foretold_by_what_he_used_since(
+    credits: Credits, api: Api, sealer: Sealer, travel: Travel
+) -> None:
+    account = await credits.open()
+    await travel(days=50)
+    for day in range(1, 5):
+        time = credits.clock.now() - timedelta(days=day)
+        await credits.use(used(account, "image", 50).model_copy(update={"time": time}))
+        await sum_up(credits, sealer)
+        found = await foretold(api, account)
+        assert found["days_known"] == day
+        assert (found["likely"] is None) is (day < 3)
+    assert (found["available"], found["burnt_per_day"]) == ("600", "100")
+    latest = datetime.fromisoformat(found["latest"])
+    assert timedelta(days=5) < latest - credits.clock.now() < timedelta(days=7)
 
 
 @pytest.mark.parametrize(
