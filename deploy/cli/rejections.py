@@ -24,8 +24,8 @@ Property = Annotated[
     list[str] | None,
     typer.Option(
         "--property",
-        help="name=value; all it shall have, instead of its own. Whole numbers, true and false are what they look like; "
-        """in quotes they are text: --property 'model="4"'""",
+        help="name=value; all it shall have, instead of its own. Whole numbers, true and false are what they look "
+        """like; in quotes they are text: --property 'model="4"'""",
     ),
 ]
 
@@ -49,7 +49,7 @@ async def replay(client: ServiceClient, id: str, order: ReplayOrder, *, by: str)
 
 
 def correction(meter: str | None, quantity: str | None, properties: Sequence[str] | None) -> ReplayOrder:
-    """Read what shall be otherwise. Numbers and true or false are what they look like; what is quoted, and else, is text.
+    """Read what shall be otherwise: numbers, true and false as what they look like, unless quoted; all else as text.
 
     Raises BadParameter for quotes that do not end.
     """
@@ -102,7 +102,6 @@ def commands(state: Callable[[], State], console: Console) -> typer.Typer:
         properties: Property = None,
     ) -> None:
         """Have it burnt, as it came or corrected, by the prices of its own time; once."""
-
         order = correction(meter, quantity, properties)
 
         async def do() -> None:

@@ -74,9 +74,9 @@ def forecast(
 
 
 def known(burnt: Sequence[tuple[date, int]]) -> Sequence[tuple[date, int]]:
-    """Leave out the days before an account first burnt something, or began anew after a silence far longer than any since.
+    """Leave out the days before an account first burnt something: of one that never did, none.
 
-    All of an account that never burnt anything.
+    Also those before it began anew, after a silence that is long and far longer than any since.
     """
     longest = silence = busy = first = 0
     for number in range(len(burnt) - 1, -1, -1):

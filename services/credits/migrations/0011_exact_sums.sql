@@ -1,5 +1,5 @@
--- By which properties usage is told apart, from the batches after one on. That is what the price book says when blocks are
--- summed, so that without this nobody could tell afterwards what the sums of properties should be.
+-- By which properties usage is told apart, from the batches after one on. That is what the price book says when blocks
+-- are summed: without this nobody could tell afterwards what the sums of properties should be.
 CREATE TABLE usage_told_apart (
     after_batch bigint PRIMARY KEY,
     properties text [] NOT NULL
