@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Annotated, Any
 
@@ -20,7 +21,12 @@ Account = Annotated[str | None, typer.Option(help="of this account alone, acc_..
 Code = Annotated[str | None, typer.Option(help="rejected for this reason alone, such as PAY001")]
 By = Annotated[str, typer.Option("--by", help="who has it burnt", default_factory=getpass.getuser)]
 Property = Annotated[
-    list[str] | None, typer.Option("--property", help="name=value; all it shall have, instead of its own")
+    list[str] | None,
+    typer.Option(
+        "--property",
+        help="name=value; all it shall have, instead of its own. Whole numbers, true and false are what they look "
+        """like; in quotes they are text: --property 'model="4"'""",
+    ),
 ]
 
 
@@ -43,7 +49,10 @@ async def replay(client: ServiceClient, id: str, order: ReplayOrder, *, by: str)
 
 
 def correction(meter: str | None, quantity: str | None, properties: Sequence[str] | None) -> ReplayOrder:
-    """Read what shall be otherwise. Numbers and true or false are what they look like; all else is text."""
+    """Read what shall be otherwise: numbers, true and false as what they look like, unless quoted; all else as text.
+
+    Raises BadParameter for quotes that do not end.
+    """
     said: dict[str, Any] = {"meter": meter, "quantity": quantity}
     if properties is not None:
         said["properties"] = {name: _value(value) for name, _, value in (each.partition("=") for each in properties)}
@@ -53,7 +62,17 @@ def correction(meter: str | None, quantity: str | None, properties: Sequence[str
 def _value(text: str) -> bool | int | str:
     if text in ("true", "false"):
         return text == "true"
+    if text.startswith('"'):
+        return _unquoted(text)
     return int(text) if text.removeprefix("-").isdecimal() else text
+
+
+def _unquoted(text: str) -> str:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text} is not text in quotes, as JSON has it") from error
+    return str(found)
 
 
 def commands(state: Callable[[], State], console: Console) -> typer.Typer:
@@ -83,10 +102,11 @@ def commands(state: Callable[[], State], console: Console) -> typer.Typer:
         properties: Property = None,
     ) -> None:
         """Have it burnt, as it came or corrected, by the prices of its own time; once."""
+        order = correction(meter, quantity, properties)
 
         async def do() -> None:
             async with credits_api(state()) as client:
-                done = await replay(client, id, correction(meter, quantity, properties), by=by)
+                done = await replay(client, id, order, by=by)
             console.print(told(done))
 
         asyncio.run(do())

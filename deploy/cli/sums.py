@@ -12,12 +12,13 @@ from services.credits.operations.active_prices import ActivePrices
 
 async def rebuild(state: State, console: Console) -> None:
     """Build the sums anew; the stack may run meanwhile, and shows what is there so far."""
+    clock = Clock()
     pool = await open_pool(state.database_url("credits"), size=2, name="scrip-sums")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
         with Progress(*columns, console=console, transient=True) as progress:
             task = progress.add_task("adding up sealed blocks", total=None)
-            async for done, behind in insight.rebuild(pool, ActivePrices(pool, Clock())):
+            async for done, behind in insight.rebuild(pool, clock, ActivePrices(pool, clock)):
                 progress.update(task, completed=done, total=done + behind)
     finally:
         await pool.close()

@@ -38,7 +38,7 @@ def jobs(
         Job("warn_of_expiry", partial(warn_of_expiry, pool, clock, days=warning_days), every_seconds=60),
         Job("work_off_grants", partial(work_off, pool, ledger), every_seconds=1),
         Job("seal", sealer.seal, every_seconds=1, rest_seconds=0.5),
-        Job("sum_usage", partial(sum_up, pool, prices, pauses=1), every_seconds=5, rest_seconds=2),
+        Job("sum_usage", partial(sum_up, pool, clock, prices, pauses=1), every_seconds=5, rest_seconds=2),
         Job("watch_overdrafts", partial(watch_overdrafts, pool, ledger), every_seconds=60),
         Job("watch_activity", Watch(pool, clock).look, every_seconds=60, rest_seconds=0.5),
     ]

@@ -88,7 +88,8 @@ SELECT a.id, gen_random_uuid(), a.head_lot, a.id, now(), a.sequence + s.number, 
 async def _sum_up(made: Cell) -> float:
     """Seal what was loaded, then sum it; tells how many entries are summed in a second."""
     pool = await open_pool(made.database.app_url, size=2, name="bench")
-    prices, sealer = ActivePrices(pool, Clock()), Sealer(pool, Clock(), None)
+    clock = Clock()
+    prices, sealer = ActivePrices(pool, clock), Sealer(pool, clock, None)
     async with pool.connection() as conn:
         last = await conn.fetchval("SELECT max(id) FROM batch")
         while not await conn.fetchval("SELECT max(last_batch) >= $1 FROM block", last):
@@ -97,7 +98,7 @@ async def _sum_up(made: Cell) -> float:
             "SELECT coalesce(sum(entries), 0) FROM block WHERE number <= $1", await _summed(conn)
         )
         began = time.perf_counter()
-        while await insight.sum_up(pool, prices):
+        while await insight.sum_up(pool, clock, prices):
             pass
         seconds = time.perf_counter() - began
         after = await conn.fetchval("SELECT sum(entries) FROM block")

@@ -74,7 +74,7 @@ class Forecast(Answer):
     burnt_per_day: Credits | None
     """On average of the days that are known, today left out; null if there is none."""
     days_known: int
-    """How many days that is, at most 56; with fewer than three nothing is foretold."""
+    """How many days that is since it began to burn, at most 56; with fewer than three nothing is foretold."""
     likely: AwareDatetime | None
     """When it runs out: as often earlier as later. Null if that is not within the horizon, or nothing is foretold."""
     earliest: AwareDatetime | None

@@ -8,6 +8,7 @@ from libs.contracts.events import HoldExpired
 from services.credits.domain import funding, holding, leasing, spending
 from services.credits.domain.accounts import Account, HeldCredits, Lot
 from services.credits.domain.books import Books
+from services.credits.domain.enforcement import unblock_holds
 from services.credits.domain.limits import resume_in_time
 from services.credits.domain.postings import (
     Capture,
@@ -78,6 +79,8 @@ def _decide_anew(books: Books, posting: Posting) -> Result:
         return Result(posting, "unknown_account")
     if posting.metered is not None:
         books.price(posting, posting.metered)
+    if account.uncovered is not None:
+        unblock_holds(account, at=books.at, told=books.told)
     rule, least = _RULES[type(posting)]
     if not least <= posting.amount <= LARGEST:
         return books.refused(account, posting, "invalid")

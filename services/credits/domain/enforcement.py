@@ -51,9 +51,7 @@ def notice_enforcement(rules: Enforcement, accounts: Iterable[Account], *, at: d
     """Tell of each account that, after all of a batch, came near nothing or far from it, or may place holds again."""
     adapts = rules.adapts
     for account in accounts:
-        if account.uncovered is not None and account.available + account.overdraft_limit >= account.uncovered:
-            account.uncovered, account.marked = None, True
-            told.append(_unblocked(account, at))
+        unblock_holds(account, at=at, told=told)
         if adapts:
             _notice_near(rules, account, at=at, told=told)
 
@@ -83,6 +81,13 @@ def _changed(account: Account, near: int, at: datetime) -> EnforcementChanged:
             account.state, available=account.available, limit=account.overdraft_limit
         ),
     )
+
+
+def unblock_holds(account: Account, *, at: datetime, told: list[Event]) -> None:
+    """Let an account place holds again that has now what its uncovered usage would have cost."""
+    if account.uncovered is not None and account.available + account.overdraft_limit >= account.uncovered:
+        account.uncovered, account.marked = None, True
+        told.append(_unblocked(account, at))
 
 
 def block_holds(account: Account, cost: int, *, at: datetime, told: list[Event]) -> None:

@@ -15,6 +15,8 @@ from uuid import UUID
 
 HISTORY_DAYS = 56
 """How far back the days lie from which the future is drawn."""
+LOOKED_BACK_DAYS = 2 * HISTORY_DAYS
+"""How far back one looks for whether an account had begun by then: who seldom burns has begun before it last did."""
 HORIZON_DAYS = 180
 CONFIDENCE_PERCENT = 80
 """In so many cases of a hundred it lies between the earliest and the latest."""
@@ -24,6 +26,7 @@ _PATHS = 100
 _A_DAY = 86_400
 _FEWEST_DAYS = 3
 _LEAST_SILENCE = 7
+_LONG_SILENCE = 28
 _SILENCES = 3
 
 
@@ -56,11 +59,11 @@ _HORIZON_SECONDS = HORIZON_DAYS * _A_DAY
 def forecast(
     burnt: Sequence[tuple[date, int]], lots: Sequence[Remaining], now: datetime, *, seed: UUID
 ) -> Forecast | None:
-    """Look ahead from now; `burnt` are the whole days before today from the first that is known, without a gap.
+    """Look ahead from now; `burnt` are the whole days before today since the account was opened, without a gap.
 
     Lots come in burn order. None, if too few days are known. The same account is told the same twice: chance is seeded.
     """
-    days = _alive(burnt[-HISTORY_DAYS:])
+    days = _alive(known(burnt))
     if len(days) < _FEWEST_DAYS:
         return None
     chance = random.Random(seed.int)  # noqa: S311 - chance, not a secret
@@ -68,6 +71,22 @@ def forecast(
     margin = _PATHS * _LEFT_OUT_PERCENT // 100
     earliest, likely, latest = (_instant(now, ends[at].seconds) for at in (margin, _PATHS // 2, -margin - 1))
     return Forecast(likely, earliest, latest, sorted(end.expired for end in ends)[_PATHS // 2])
+
+
+def known(burnt: Sequence[tuple[date, int]]) -> Sequence[tuple[date, int]]:
+    """Leave out the days before an account first burnt something: of one that never did, none.
+
+    Also those before it began anew, after a silence that is long and far longer than any since.
+    """
+    longest = silence = busy = first = 0
+    for number in range(len(burnt) - 1, -1, -1):
+        if not burnt[number][1]:
+            silence += 1
+            continue
+        if busy >= _FEWEST_DAYS and silence > max(_LONG_SILENCE, _SILENCES * longest):
+            break
+        longest, silence, busy, first = max(longest, silence), 0, busy + 1, number
+    return burnt[max(first, len(burnt) - HISTORY_DAYS) :]
 
 
 def _alive(days: Sequence[tuple[date, int]]) -> Sequence[tuple[date, int]]:

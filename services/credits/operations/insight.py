@@ -29,7 +29,7 @@ _LEARNED_FROM = 1000
 """Holds of a kind: enough to know, few enough to follow a change."""
 
 
-async def sum_up(pool: Pool, prices: ActivePrices, *, pauses: int = 0) -> int:
+async def sum_up(pool: Pool, clock: Clock, prices: ActivePrices, *, pauses: int = 0) -> int:
     """Add sealed blocks to the sums, each once; returns how many that was. One worker at a time.
 
     `pauses` leaves the machine to others, so many times as long as each step took.
@@ -41,7 +41,7 @@ async def sum_up(pool: Pool, prices: ActivePrices, *, pauses: int = 0) -> int:
             if not leads or (blocks := await summing.next_blocks(conn, most=_BLOCKS_AT_ONCE)) is None:
                 return done
             async with conn.transaction():
-                if not await summing.add_blocks(conn, blocks, told_apart, pauses=pauses):
+                if not await summing.add_blocks(conn, blocks, told_apart, today=clock.now().date(), pauses=pauses):
                     return done
                 failpoints.reach("credits.sum_up.before_commit")
         done += blocks.block - blocks.after
@@ -108,18 +108,19 @@ async def foretell(pool: Pool, ledger: Ledger, clock: Clock, account: UUID) -> F
         if found is None:
             raise UnknownAccountError
         available, opened_at = found
-        first = max(opened_at.date(), today - timedelta(days=forecasts.HISTORY_DAYS))
+        first = max(opened_at.date(), today - timedelta(days=forecasts.LOOKED_BACK_DAYS))
         sums = await store.sums_by_day(conn, account, first, today - timedelta(days=1), meter=None)
         lots = [forecasts.Remaining(*lot) for lot in await store.remaining(conn, account, fifo=ledger.rules.fifo)]
     by_day = {each.key: max(each.credits, 0) for each in sums}
     days = [first + timedelta(days=number) for number in range((today - first).days)]
     burnt = [(day, by_day.get(str(day), 0)) for day in days]
+    known = forecasts.known(burnt)
     ahead = await asyncio.to_thread(forecasts.forecast, burnt, lots, now, seed=account)  # tens of milliseconds
     return Forecast(
         account=account,
         available=max(available, 0),
-        burnt_per_day=sum(credits for _, credits in burnt) // len(burnt) if burnt else None,
-        days_known=len(burnt),
+        burnt_per_day=sum(credits for _, credits in known) // len(known) if known else None,
+        days_known=len(known),
         likely=ahead.likely if ahead else None,
         earliest=ahead.earliest if ahead else None,
         latest=ahead.latest if ahead else None,
@@ -148,7 +149,7 @@ def _as_text(value: PropertyValue) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-async def rebuild(pool: Pool, prices: ActivePrices) -> AsyncIterator[tuple[int, int]]:
+async def rebuild(pool: Pool, clock: Clock, prices: ActivePrices) -> AsyncIterator[tuple[int, int]]:
     """Forget all sums and add up every sealed block again; tells, time and again, how many are done and are left.
 
     Workers that add up meanwhile take their share.
@@ -159,7 +160,7 @@ async def rebuild(pool: Pool, prices: ActivePrices) -> AsyncIterator[tuple[int, 
     behind = blocks
     while behind:
         yield blocks - behind, behind
-        if not await sum_up(pool, prices):
+        if not await sum_up(pool, clock, prices):
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)  # a worker is at it
         async with pool.connection() as conn:
             behind = min(await summing.blocks_behind(conn), behind)

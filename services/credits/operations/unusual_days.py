@@ -23,7 +23,10 @@ _FIRST = UUID(int=0)
 
 
 class Watch:
-    """Goes through the accounts that burn today, some at a time, and begins anew. One worker at a time."""
+    """Goes through the accounts that burn today, some at a time, and begins anew. One worker at a time.
+
+    What was used on a day that was over when it was summed is looked at once after that: it was told late.
+    """
 
     def __init__(self, pool: Pool, clock: Clock) -> None:
         self._pool = pool
@@ -31,18 +34,27 @@ class Watch:
         self._after = _FIRST
 
     async def look(self) -> int:
-        """Look at the next accounts; returns how many that was, 0 after the last ones."""
+        """Look at the next accounts, and late days; returns how many that was, 0 after the last ones."""
         day = (self._clock.now() - _SUMS_ARE_LATE).date()
         async with self._pool.connection() as conn, leading(conn, store.LOCK) as leads:
             if not leads:
                 return 0
+            late = await self._look_back(conn)
             burnt = await store.burnt_on(conn, day, after=self._after, limit=_ACCOUNTS_A_PASS)
             if found := await _unusual(conn, day, burnt):
                 async with conn.transaction():
                     await self._tell(conn, day, found)
-                    failpoints.reach("credits.watch_activity.before_commit")
         self._after = burnt[-1].account if len(burnt) == _ACCOUNTS_A_PASS else _FIRST
-        return len(burnt) if self._after != _FIRST else 0
+        return late + (len(burnt) if self._after != _FIRST else 0)
+
+    async def _look_back(self, conn: Connection) -> int:
+        """Look at days that were over when their sums changed; what is told of them commits with their being taken."""
+        async with conn.transaction():
+            taken = await store.take_late(conn, limit=_ACCOUNTS_A_PASS)
+            for day, burnt in taken.items():
+                if found := await _unusual(conn, day, burnt):
+                    await self._tell(conn, day, found)
+        return sum(len(burnt) for burnt in taken.values())
 
     async def _tell(self, conn: Connection, day: date, found: Sequence[Found]) -> None:
         at = self._clock.now()
@@ -61,6 +73,7 @@ class Watch:
             if each.account in fresh
         ]
         await outbox.append(conn, *told, at=at)
+        failpoints.reach("credits.watch_activity.before_commit")
 
 
 async def _unusual(conn: Connection, day: date, burnt: Sequence[Burnt]) -> list[Found]:

@@ -225,18 +225,39 @@ FROM activity_award AS a
 LEFT JOIN lot AS l ON l.id = a.lot_id
 WHERE (l.account_id, l.granted) IS DISTINCT FROM (a.account_id, a.credits);
 
--- name: the sums of usage are those of the entries that they cover
-SELECT coalesce(d.account_id, e.account_id) AS account, d.day, d.meter, d.usages, d.credits, e.credits AS by_entries
-FROM (
-    SELECT account_id, day, meter, usages, quantity, credits FROM usage_day
-    WHERE dimension = '' AND account_id BETWEEN $1 AND $2
-) AS d
+-- name: the sums of usage are those of the entries that they cover, by all that tells it apart
+SELECT
+    account_id AS account, day, meter, dimension, value, d.usages, e.usages AS usages_by_entries, d.quantity,
+    e.quantity AS quantity_by_entries, d.credits, e.credits AS by_entries
+FROM (SELECT * FROM usage_day WHERE account_id BETWEEN $1 AND $2) AS d
 FULL JOIN (
-    SELECT account_id, day, meter, sum(usages) AS usages, sum(quantity) AS quantity, sum(credits) AS credits
-    FROM usage_spending
-    WHERE account_id BETWEEN $1 AND $2 AND batch_id <= (SELECT last_batch FROM usage_summed)
-    GROUP BY account_id, day, meter
-) AS e ON e.account_id = d.account_id AND e.day = d.day AND e.meter = d.meter
+    WITH told_apart AS (
+        SELECT properties, row_number() OVER (ORDER BY after_batch) AS number FROM usage_told_apart
+    ), alike AS MATERIALIZED ( -- entries are read once: what is alike is added up before it is told apart
+        SELECT
+            account_id, day, meter, actor, properties::text AS properties,
+            width_bucket(batch_id - 1, (SELECT array_agg(after_batch ORDER BY after_batch) FROM usage_told_apart)) AS number,
+            sum(usages) AS usages, sum(quantity) AS quantity, sum(credits) AS credits
+        FROM usage_spending
+        WHERE account_id BETWEEN $1 AND $2 AND batch_id <= (SELECT last_batch FROM usage_summed)
+        GROUP BY account_id, day, meter, actor, properties::text, number
+    )
+
+    SELECT
+        u.account_id, u.day, u.meter, said.dimension, said.value, sum(u.usages) AS usages, sum(u.quantity) AS quantity,
+        sum(u.credits) AS credits
+    FROM alike AS u
+    LEFT JOIN told_apart AS t ON t.number = u.number
+    CROSS JOIN LATERAL (
+        SELECT '' AS dimension, '' AS value
+        UNION ALL
+        SELECT 'actor', u.actor WHERE u.actor IS NOT NULL
+        UNION ALL
+        SELECT 'property:' || p.key, p.value FROM json_each_text(u.properties::json) AS p
+        WHERE u.meter || '.' || p.key = ANY(t.properties)
+    ) AS said
+    GROUP BY u.account_id, u.day, u.meter, said.dimension, said.value
+) AS e USING (account_id, day, meter, dimension, value)
 WHERE (d.usages, d.quantity, d.credits) IS DISTINCT FROM (e.usages, e.quantity, e.credits);
 
 -- name: the sums of costs are those of the entries that they cover

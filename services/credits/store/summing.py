@@ -1,8 +1,8 @@
 """Adding sealed blocks up: usage, what it cost, what became of lots and their money, day by day; each block once."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from libs.chassis.pacing import paced
 from libs.chassis.pool import Connection
@@ -49,6 +49,10 @@ WITH alike AS MATERIALIZED (
       FROM usage_spending WHERE batch_id BETWEEN $1 AND $2 AND at BETWEEN $3 AND $4
        AND get_byte(uuid_send(account_id), 15) % $5 = $6
      GROUP BY account_id, day, meter, actor, properties::text
+), late AS (
+    INSERT INTO late_day (account_id, day)
+    SELECT DISTINCT account_id, day FROM alike WHERE day < $8 AND (SELECT before_anew FROM usage_summed) < $2
+        ON CONFLICT (account_id, day) DO UPDATE SET day = excluded.day  -- whoever looks there waits for this
 )
 INSERT INTO usage_day AS d (account_id, day, meter, dimension, value, usages, quantity, credits)
 SELECT u.account_id, u.day, u.meter, said.dimension, said.value, sum(u.usages), sum(u.quantity),
@@ -121,19 +125,17 @@ SELECT p.day, p.currency, 0, sum(now.recognised_minor - before.recognised_minor)
        transferred_minor = d.transferred_minor + excluded.transferred_minor"""
 
 
-async def add_blocks(conn: Connection, span: Span, properties: Collection[tuple[str, str]], *, pauses: int = 0) -> bool:
+async def add_blocks(
+    conn: Connection, span: Span, properties: Collection[tuple[str, str]], *, today: date, pauses: int = 0
+) -> bool:
     """Add blocks to the sums, also by the properties of meters that are named; False if they are not the next ones.
 
     Needs a transaction. Who comes at the same time waits at the first statement, and then has not the next ones. What
-    is alike is added up before it is told apart. Between two steps lies a pause, `pauses` times as long as one took.
+    is alike is added up before it is told apart. Days before today are noted as late, unless all is summed anew.
+    Between two steps lies a pause, `pauses` times as long as one took.
     """
-    are_next = await conn.fetchval(
-        "UPDATE usage_summed SET block = $1, last_batch = $2 WHERE block = $3 RETURNING true",
-        span.block,
-        span.last,
-        span.after,
-    )
-    if not are_next:
+    names = sorted(f"{meter}.{name}" for meter, name in properties)
+    if not await _begin(conn, span, names):
         return False
     await conn.execute("SELECT set_config('work_mem', '96MB', true)")  # what is sorted fits, of twenty blocks
     within = span.first, span.last, span.begins, span.ends
@@ -155,16 +157,40 @@ async def add_blocks(conn: Connection, span: Span, properties: Collection[tuple[
                ON CONFLICT (day, currency) DO UPDATE SET sold_minor = d.sold_minor + excluded.sold_minor""",
         *within,
     )
-    names = [f"{meter}.{name}" for meter, name in properties]
     async for part in paced(range(_PARTS), pauses=pauses):
-        await conn.execute(_ADD_USAGE, *within, _PARTS, part, names)
+        await conn.execute(_ADD_USAGE, *within, _PARTS, part, names, today)
         await conn.execute(_ADD_LOTS, *within, _PARTS, part)
+    return True
+
+
+async def _begin(conn: Connection, span: Span, names: Sequence[str]) -> bool:
+    """Take blocks as summed, and note by which properties they are told apart; False if they are not the next ones."""
+    are_next = await conn.fetchval(
+        "UPDATE usage_summed SET block = $1, last_batch = $2 WHERE block = $3 RETURNING true",
+        span.block,
+        span.last,
+        span.after,
+    )
+    if not are_next:
+        return False
+    await conn.execute(
+        """INSERT INTO usage_told_apart (after_batch, properties)
+           SELECT $1, $2::text[]
+            WHERE $2::text[] IS DISTINCT FROM (
+                SELECT properties FROM usage_told_apart ORDER BY after_batch DESC LIMIT 1)
+               ON CONFLICT (after_batch) DO UPDATE SET properties = excluded.properties""",
+        span.first - 1,
+        names,
+    )
     return True
 
 
 async def forget(conn: Connection) -> None:
     """Forget all sums; they begin anew with the first block. Whoever adds to them is waited for."""
-    await conn.execute("UPDATE usage_summed SET block = 0, last_batch = 0")
+    await conn.execute(
+        "UPDATE usage_summed SET block = 0, last_batch = 0, before_anew = greatest(before_anew, last_batch)"
+    )
+    await conn.execute("DELETE FROM usage_told_apart")
     await conn.execute("DELETE FROM usage_day")
     await conn.execute("DELETE FROM cost_day")
     await conn.execute("DELETE FROM lot_day")

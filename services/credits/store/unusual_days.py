@@ -35,6 +35,40 @@ async def burnt_on(conn: Connection, day: date, *, after: UUID, limit: int) -> l
     return [Burnt(*row) for row in rows]
 
 
+async def take_late(conn: Connection, *, limit: int) -> Mapping[date, list[Burnt]]:
+    """Take days that were over when sums of them changed, each once; gives by day what accounts burnt on them.
+
+    Needs a transaction. One that is being noted is left for later, so that what is read is what it was noted for; so
+    are all while sums begin anew.
+    """
+    taken = await conn.fetch(
+        """DELETE FROM late_day AS d USING (
+               SELECT account_id, day FROM late_day
+                WHERE (SELECT last_batch >= before_anew FROM usage_summed)
+                ORDER BY day, account_id LIMIT $1 FOR UPDATE SKIP LOCKED
+           ) AS taken
+            WHERE d.account_id = taken.account_id AND d.day = taken.day
+           RETURNING d.account_id, d.day""",
+        limit,
+    )
+    if not taken:
+        return {}
+    rows = await conn.fetch(
+        """SELECT account_id, day, sum(credits)::bigint, EXISTS (
+                      SELECT FROM unusual_day AS u WHERE u.account_id = t.account_id AND u.day = t.day)
+             FROM unnest($1::uuid[], $2::date[]) AS t (account_id, day)
+            INNER JOIN usage_day AS d USING (account_id, day)
+            WHERE d.dimension = ''
+            GROUP BY account_id, day ORDER BY day, account_id""",
+        [row["account_id"] for row in taken],
+        [row["day"] for row in taken],
+    )
+    found: dict[date, list[Burnt]] = {}
+    for account, day, credits, is_noted in rows:
+        found.setdefault(day, []).append(Burnt(account, credits, is_noted))
+    return found
+
+
 async def burnt_before(
     conn: Connection, accounts: Sequence[UUID], first: date, until: date
 ) -> Mapping[tuple[UUID, date], int]:

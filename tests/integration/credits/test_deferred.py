@@ -107,15 +107,16 @@ async def test_whatever_happens_every_minor_unit_that_was_paid_is_deferred_or_we
     chance = random.Random(seed)
     pool: Pool = await service_pool("credits", size=3)
     await Credits(pool, StoppedClock()).timeline()
-    prices, sealer = ActivePrices(pool, StoppedClock()), Sealer(pool, StoppedClock(), None)
+    clock = StoppedClock()
+    prices, sealer = ActivePrices(pool, clock), Sealer(pool, clock, None)
 
     async def meanwhile() -> None:
         if chance.random() < 0.5:
             await sealer.seal()
-            await insight.sum_up(pool, prices)
+            await insight.sum_up(pool, clock, prices)
 
     await Play(pool, Rules()).run([a_step(chance) for _ in range(STEPS)], meanwhile=meanwhile)
-    await sum_journal(pool, prices, sealer)
+    await sum_journal(pool, clock, prices, sealer)
     await assert_books_balance(pool)
     async with pool.connection() as conn:
         assert await conn.fetchval("SELECT count(*) FROM block") > 5
@@ -133,7 +134,7 @@ async def test_whatever_happens_every_minor_unit_that_was_paid_is_deferred_or_we
     assert went.pop("sold_minor") - sum(went.values()) == sum(
         lot["cost_minor"] - lot["cost_minor"] * (lot["granted"] - lot["left"]) // lot["granted"] for lot in lots
     )
-    async for _ in insight.rebuild(pool, prices):
+    async for _ in insight.rebuild(pool, clock, prices):
         pass
     async with pool.connection() as conn:
         assert [dict(row) for row in await conn.fetch(DAYS)] == days
@@ -180,6 +181,6 @@ async def test_money_that_is_summed_wrong_is_found_and_summed_anew(credits: Cred
         "a lot that was paid for has lost before a day what it lost on the days before",
         "what was paid for credits and became of it is what became of the lots",
     }
-    async for _ in insight.rebuild(credits.pool, credits.prices):
+    async for _ in insight.rebuild(credits.pool, credits.clock, credits.prices):
         pass
     assert await told(credits) == before

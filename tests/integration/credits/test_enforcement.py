@@ -2,6 +2,7 @@
 
 import random
 from asyncio import gather
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,11 +13,13 @@ from libs.contracts import ids
 from libs.contracts.catalogue import Catalogue
 from libs.contracts.credits import MICRO
 from libs.contracts.events import EnforcementChanged, HoldsBlocked, HoldsUnblocked
+from services.credits.domain.postings import Hold
 from services.credits.operations import limits
 from tests.integration.credits.serving import Api, problem
 from tests.integration.credits.travelling import Travel
 from tests.support.ledger import CATALOGUE, Credits, used
 from tests.support.outbox import told_of
+from tests.support.postings import holding, releasing, spending, using
 
 
 @pytest.fixture
@@ -101,6 +104,49 @@ async def test_usage_that_is_not_covered_blocks_holds_until_there_is_as_much(cre
     assert (await api.hold(account, "1")).status_code == 201
     assert [event.uncovered // MICRO for event in await told_of(credits.pool, HoldsBlocked)] == [9]
     assert [event.available // MICRO for event in await told_of(credits.pool, HoldsUnblocked)] == [12]
+
+
+async def blocked_by_eight(credits: Credits) -> tuple[Credits, UUID, Hold]:
+    """Have an account with ten credits, six of them held, use eight: it may hold nothing until it can spend as much."""
+    strict = Credits(credits.pool, credits.clock, having({"uncovered_usage": "block_holds"}))
+    account = await strict.open()
+    held = a_hold(strict, account, 6)
+    assert await strict.outcomes(held) == ["accepted"]
+    assert await strict.use(used(account, quantity=8)) == ["PAY001"]
+    assert await strict.outcomes(a_hold(strict, account, 1)) == ["holds_blocked"]
+    return strict, account, held
+
+
+def a_hold(credits: Credits, account: UUID, amount: int) -> Hold:
+    return holding(account, amount * MICRO, until=credits.clock.now() + timedelta(hours=1))
+
+
+async def unblocked(credits: Credits) -> list[int]:
+    return [event.available // MICRO for event in await told_of(credits.pool, HoldsUnblocked)]
+
+
+async def test_the_first_hold_after_staff_let_an_account_overdraw_far_enough_is_placed(credits: Credits) -> None:
+    strict, account, _ = await blocked_by_eight(credits)
+    await limits.set_overdraft(credits.pool, account, 3 * MICRO)
+    assert await strict.outcomes(a_hold(strict, account, 1)) == ["holds_blocked"]
+    await limits.set_overdraft(credits.pool, account, 4 * MICRO)
+    assert await strict.outcomes(a_hold(strict, account, 1)) == ["accepted"]
+    assert await unblocked(strict) == [4]
+
+
+async def test_what_one_batch_frees_can_be_held_in_it(credits: Credits) -> None:
+    strict, account, held = await blocked_by_eight(credits)
+    batch = [a_hold(strict, account, 1), releasing(held), spending(account, 5 * MICRO), a_hold(strict, account, 2)]
+    outcomes = await strict.outcomes(*batch, a_hold(strict, account, 3))
+    assert outcomes == ["holds_blocked", *["accepted"] * 4]
+    assert (await unblocked(strict), (await strict.balance(account)).available) == ([10], 0)
+
+
+async def test_holds_that_usage_blocks_anew_in_the_same_batch_are_refused(credits: Credits) -> None:
+    strict, account, held = await blocked_by_eight(credits)
+    batch = [releasing(held), using(account, 11 * MICRO, id="more"), a_hold(strict, account, 1)]
+    assert await strict.outcomes(*batch) == ["accepted", "insufficient", "holds_blocked"]
+    assert (await unblocked(strict), len(await told_of(strict.pool, HoldsBlocked))) == ([10], 2)
 
 
 async def test_what_comes_of_uncovered_usage_is_the_catalogues_choice_but_for_accounts_with_their_own(

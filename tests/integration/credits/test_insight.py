@@ -3,7 +3,7 @@
 import asyncio
 import io
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,7 @@ from rich.console import Console
 from deploy.cli import sums
 from deploy.cli.state import State
 from deploy.embedded.stack import Addresses
+from libs.chassis import invariants
 from libs.chassis.pool import Connection
 from libs.contracts import ids
 from libs.contracts.catalogue import Catalogue
@@ -25,7 +26,7 @@ from services.credits.store import summing
 from tests.integration.credits.serving import Api, problem
 from tests.integration.credits.summing import sum_up
 from tests.integration.credits.travelling import Travel
-from tests.support.books import breaches
+from tests.support.books import SERVICES, assert_books_balance, breaches
 from tests.support.databases import ServicePool
 from tests.support.ledger import Credits, used
 
@@ -41,6 +42,9 @@ METERS: dict[str, Any] = {
     },
     "storage": {"unit": "GB-month", "prices": [{"credits": "0.01"}]},
 }
+
+TODAY = date(2026, 1, 1)
+SUMS = [one for one in invariants.read(SERVICES / "credits") if "sums of usage" in one.sentence]
 
 
 @pytest.fixture
@@ -129,7 +133,7 @@ async def test_sums_are_those_of_all_usage_whoever_adds_them_up_and_when(
         other = Sealer(credits.pool, credits.clock, None)
         for _ in range(30):
             await other.seal()
-            await insight.sum_up(credits.pool, credits.prices)
+            await insight.sum_up(credits.pool, credits.clock, credits.prices)
 
     async def use() -> None:
         for begin in range(0, len(events), 10):
@@ -154,17 +158,22 @@ async def last_sealed(conn: Connection) -> int:
     return int(await conn.fetchval("SELECT coalesce(max(last_batch), 0) FROM block"))
 
 
-async def test_blocks_that_two_have_found_are_added_once(credits: Credits, api: Api, sealer: Sealer) -> None:
-    account = await credits.open()
-    await credits.use(used(account, "image", 3))
+async def seal(credits: Credits, sealer: Sealer) -> None:
     async with credits.pool.connection() as conn, asyncio.timeout(30):
         while await conn.fetchval("SELECT max(id) FROM batch") > (await last_sealed(conn)):
             await sealer.seal()
+
+
+async def test_blocks_that_two_have_found_are_added_once(credits: Credits, api: Api, sealer: Sealer) -> None:
+    account = await credits.open()
+    await credits.use(used(account, "image", 3))
+    await seal(credits, sealer)
+    async with credits.pool.connection() as conn:
         found = await summing.next_blocks(conn, most=20)
         assert found is not None
         for is_added in (True, False):
             async with conn.transaction():
-                assert await summing.add_blocks(conn, found, []) is is_added
+                assert await summing.add_blocks(conn, found, [], today=TODAY) is is_added
     assert (await summed(api, account))["credits"] == "6"
 
 
@@ -185,6 +194,53 @@ async def test_sums_are_built_anew_from_the_entries(
     assert "are those of the journal's sealed blocks" in said.getvalue()
     assert await summed(api, account) == before
     assert parse_credits(before["credits"]) == 6_070_000
+
+
+CHANGED = {
+    "what it costs": "UPDATE usage_day SET credits = credits + 1 WHERE {one}",
+    "how often": "UPDATE usage_day SET usages = usages + 1 WHERE {one}",
+    "how much": "UPDATE usage_day SET quantity = quantity + 1 WHERE {one}",
+    "a row less": "DELETE FROM usage_day WHERE {one}",
+    "a row more": """INSERT INTO usage_day
+                     SELECT account_id, day, meter, dimension, 'more', 0, 0, 0 FROM usage_day WHERE {one}""",
+}
+
+
+@pytest.mark.parametrize("change", CHANGED.values(), ids=CHANGED)
+async def test_a_changed_sum_of_any_dimension_is_found(credits: Credits, sealer: Sealer, change: str) -> None:
+    account = await credits.open()
+    events = [used(account, "image", 3, quality=quality, model="big") for quality in ("hd", "sd")]
+    await credits.use(*events, used(account, "image").model_copy(update={"actor": "key:one"}))
+    await sum_up(credits, sealer)
+    assert await breaches(credits.pool, "credits") == []
+    for dimension, value in (("", ""), ("actor", "key:one"), ("property:quality", "hd"), ("property:model", "big")):
+        async with credits.pool.connection() as conn:
+            changing = conn.transaction(isolation="repeatable_read")
+            await changing.start()
+            await conn.execute(change.format(one=f"dimension = '{dimension}' AND value = '{value}'"))
+            broken = [found async for found in invariants.check(conn, SUMS)]
+            await changing.rollback()
+        assert [len(each.breaches) for each in broken] == [1], dimension
+        assert broken[0].breaches[0]["dimension"] == dimension
+
+
+async def test_sums_are_compared_by_the_properties_that_told_usage_apart_when_it_was_summed(
+    credits: Credits, api: Api, sealer: Sealer
+) -> None:
+    account = await credits.open()
+    events = [used(account, "image", number, quality="hd", model="big") for number in (1, 2, 4, 8)]
+    for event, apart in zip(events, (["quality"], ["quality", "model"], [], ["quality"]), strict=True):
+        await credits.use(event)
+        await seal(credits, sealer)
+        async with credits.pool.transaction() as conn:
+            assert (span := await summing.next_blocks(conn, most=1000)) is not None
+            assert await summing.add_blocks(conn, span, [("image", name) for name in apart], today=TODAY)
+        await assert_books_balance(credits.pool)
+    assert by_key(await summed(api, account, by="property:quality")) == {"hd": "22", None: "8"}
+    assert by_key(await summed(api, account, by="property:model")) == {"big": "4", None: "26"}
+    async for _ in insight.rebuild(credits.pool, credits.clock, credits.prices):
+        pass
+    assert by_key(await summed(api, account, by="property:quality")) == {"hd": "30"}
 
 
 async def suggested(api: Api, **query: Any) -> dict[str, Any]:
@@ -226,13 +282,34 @@ async def test_who_goes_on_as_he_did_runs_out_when_his_credits_are_burnt(
         await credits.use(used(account, "image", 10).model_copy(update={"time": time}))
     await sum_up(credits, sealer)
     found = await foretold(api, account)
-    assert (found["available"], found["days_known"], found["confidence_percent"]) == ("620", 20, 80)
-    assert Decimal(found["burnt_per_day"]) == 19
+    assert (found["available"], found["days_known"], found["confidence_percent"]) == (
+        "620",
+        19,
+        80,
+    )  # known since it was first used
+    assert Decimal(found["burnt_per_day"]) == 20
     days = (datetime.fromisoformat(found["likely"]) - credits.clock.now()).days
     assert 28 <= days <= 36
     assert found["expiring_unused"] == "0"
     nobody = ids.show("account", ids.new_id())
     assert problem(await api.get(f"/accounts/{nobody}/forecast")) == (404, "PAY028")
+
+
+async def test_who_began_lately_is_foretold_by_what_he_used_since(
+    credits: Credits, api: Api, sealer: Sealer, travel: Travel
+) -> None:
+    account = await credits.open()
+    await travel(days=50)
+    for day in range(1, 5):
+        time = credits.clock.now() - timedelta(days=day)
+        await credits.use(used(account, "image", 50).model_copy(update={"time": time}))
+        await sum_up(credits, sealer)
+        found = await foretold(api, account)
+        assert found["days_known"] == day
+        assert (found["likely"] is None) is (day < 3)
+    assert (found["available"], found["burnt_per_day"]) == ("600", "100")
+    latest = datetime.fromisoformat(found["latest"])
+    assert timedelta(days=5) < latest - credits.clock.now() < timedelta(days=7)
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ async def test_what_a_lease_used_is_summed_though_it_never_ended_well(
     async with asyncio.timeout(30):
         while not summed or summed[0]["credits"] != "8":
             await sealer.seal()
-            await insight.sum_up(credits.pool, credits.prices)
+            await insight.sum_up(credits.pool, credits.clock, credits.prices)
             query: dict[str, Any] = {"from": str(today), "to": str(today)}
             summed = (await api.get(f"/accounts/{ids.show('account', account)}/usage", **query)).json()["data"]
     assert (summed[0]["key"], summed[0]["quantity"]) == ("stream", "200")

@@ -66,7 +66,8 @@ async def test_every_credit_of_a_lot_remains_or_went_one_way(service_pool: Servi
     quarrels = [step for _ in range(QUARRELS) for step in a_quarrel(chance)]
     script = [*quarrels, *(a_step(chance) for _ in range(STEPS - len(quarrels)))]
     await Play(pool, Rules(capture_above_hold=seed % 2 == 0)).run(script)
-    await sum_journal(pool, ActivePrices(pool, StoppedClock()), Sealer(pool, StoppedClock(), None))
+    clock = StoppedClock()
+    await sum_journal(pool, clock, ActivePrices(pool, clock), Sealer(pool, clock, None))
     await assert_books_balance(pool)
     async with pool.connection() as conn:
         for way in WAYS:

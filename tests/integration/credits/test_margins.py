@@ -201,7 +201,7 @@ async def test_sums_that_are_wrong_are_found_and_built_anew(credits: Credits, ap
         "the sums of what became of lots are those of the entries that they cover",
         "what was granted remains, is held, burnt, expired, transferred or taken back, of lots that are summed",
     }
-    async for _ in insight.rebuild(credits.pool, credits.prices):
+    async for _ in insight.rebuild(credits.pool, credits.clock, credits.prices):
         pass
     assert await margins(api, credits, account) == before
 

@@ -91,6 +91,24 @@ async def test_a_change_in_mid_stream_prices_each_usage_by_its_own_time(
     assert [(int(row[0]), row[1]) for row in rows] == [(1_000_000, "test-1")] * 5 + [(3_000_000, "test-2")] * 4
 
 
+async def test_a_version_prices_from_its_very_instant_on_and_not_a_microsecond_before(
+    credits: Credits, api: Api, travel: Travel
+) -> None:
+    account = await credits.open_with("1000")
+    active_from = credits.clock.now() + timedelta(minutes=10)
+    await put(api, "test-2", DEARER)
+    await activate(api, "test-2", active_from=active_from.isoformat())
+    await travel(minutes=30)
+    steps = [timedelta(microseconds=step) for step in (-1, 0, 1)]
+    for step in steps:
+        event = used(account).model_copy(update={"time": active_from + step})
+        assert await credits.use(event) == ["burnt"]
+    async with credits.pool.connection() as conn:
+        rows = await conn.fetch(_PRICED)
+    dearer = (3_000_000, "test-2")
+    assert [(int(row[0]), row[1]) for row in rows] == [(1_000_000, "test-1"), dearer, dearer]
+
+
 async def test_charges_and_holds_are_priced_by_the_version_that_is_active(
     credits: Credits, api: Api, travel: Travel
 ) -> None:

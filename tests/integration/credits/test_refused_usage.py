@@ -6,15 +6,34 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import typer
+from rich.console import Console
+from typer.testing import CliRunner
 
 from deploy.cli import rejections
+from deploy.cli.state import State
+from deploy.embedded.stack import Addresses
+from libs.chassis.errors import DomainError
 from libs.chassis.service_client import ServiceClient
 from libs.contracts import ids
+from libs.contracts.catalogue import Catalogue
 from services.credits.domain import usage_events
 from services.credits.operations import usage
 from tests.integration.credits.serving import Api, problem
 from tests.integration.credits.travelling import Travel
-from tests.support.ledger import Credits, used
+from tests.support.ledger import CATALOGUE, Credits, used
+
+
+@pytest.fixture
+def catalogue() -> Catalogue:
+    chat = {
+        "unit": "answer",
+        "properties": {"model": {"type": "text", "default": "3"}},
+        "prices": [{"when": 'model == "4"', "credits": "2"}, {"credits": "1"}],
+    }
+    document = CATALOGUE.model_dump(mode="json", exclude_none=True)
+    document["price_book"]["meters"]["chat"] = chat
+    return Catalogue.of(document)
 
 
 @pytest.mark.parametrize(
@@ -149,6 +168,36 @@ def test_a_correction_reads_values_as_what_they_look_like() -> None:
     order = rejections.correction("video", None, ["hd=true", "seconds=12", "note=a=b", "size=-1"])
     assert order.properties == {"hd": True, "seconds": 12, "note": "a=b", "size": -1}
     assert (order.meter, order.quantity) == ("video", None)
+
+
+def test_a_correction_reads_what_is_quoted_as_text() -> None:
+    order = rejections.correction(None, None, ['model="4"', 'hd="true"', r'said="\"4\" = four"', 'none=""', "empty="])
+    assert order.properties == {"model": "4", "hd": "true", "said": '"4" = four', "none": "", "empty": ""}
+    with pytest.raises(typer.BadParameter, match="not text in quotes"):
+        rejections.correction(None, None, ['model="4'])
+
+
+def test_the_commands_help_says_how_text_is_given_that_looks_like_a_number() -> None:
+    app = rejections.commands(lambda: State(Addresses("", "", "", "", None, None), {}), Console())
+    said = CliRunner().invoke(app, ["replay", "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
+    assert """--property 'model="4"'""" in " ".join(said.replace("│", " ").split())
+
+
+async def test_text_that_looks_like_a_number_is_corrected_to_text(
+    credits: Credits, api: Api, client: ServiceClient
+) -> None:
+    account = await credits.open()
+    await credits.use(used(account, "chat", 1, model=4))
+    (rejection,) = await rejected(api)
+    for properties, burnt in ((["model=4"], False), (['model="4"'], True)):
+        order = rejections.correction(None, None, properties)
+        if burnt:
+            assert "burnt: 2 credits" in rejections.told(
+                await rejections.replay(client, rejection["id"], order, by="ada")
+            )
+        else:
+            with pytest.raises(DomainError, match="model"):
+                await rejections.replay(client, rejection["id"], order, by="ada")
 
 
 async def test_of_two_rejected_events_of_one_name_one_is_burnt(credits: Credits, api: Api) -> None:

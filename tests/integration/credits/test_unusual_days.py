@@ -16,8 +16,10 @@ from libs.contracts import ids
 from libs.contracts.credits import MICRO
 from libs.contracts.envelope import CloudEvent
 from libs.contracts.events import UnusualActivity
-from services.credits.operations import unusual_days
+from services.credits.operations import insight, unusual_days
+from services.credits.operations.sealing import Sealer
 from services.credits.operations.unusual_days import Watch
+from services.credits.store import summing
 from services.credits.store import unusual_days as store
 from services.credits.store.unusual_days import Found
 from tests.integration.credits.serving import Api
@@ -133,6 +135,8 @@ async def test_all_accounts_are_gone_through_some_at_a_time(credits: Credits, mo
     monkeypatch.setattr(unusual_days, "_ACCOUNTS_A_PASS", 2)
     accounts = [await a_customer(credits, today) for today in (300, 20, 300, 20, 300)]
     await sum_up(credits)
+    async with credits.pool.connection() as conn:
+        await conn.execute("DELETE FROM late_day")
     watch = Watch(credits.pool, credits.clock)
     assert [await watch.look() for _ in range(4)] == [2, 2, 0, 2]
     assert {event.account for event in await told_of(credits.pool, UnusualActivity)} == set(accounts[::2])
@@ -149,6 +153,99 @@ async def test_what_is_summed_after_midnight_is_of_the_day_before(desk: Desk) ->
     await sum_up(desk)
     await look(desk)
     assert [event.day for event in await told_of(desk.pool, UnusualActivity)] == [date(2026, 1, 30)]
+
+
+async def a_runaway_of(desk: Desk, *, told_after: timedelta, quantity: int = 900) -> UUID:
+    """Have a customer of old burn far more on an evening than ever, and tell that late; nothing of it is summed."""
+    assert isinstance(desk.clock, StoppedClock)
+    desk.clock.instant += timedelta(days=30, minutes=-1)  # a minute before midnight
+    account = await desk.account(10_000 * MICRO)
+    evening = desk.clock.now()
+    for ago in range(KNOWN_DAYS, 0, -1):
+        time = evening - timedelta(days=ago)
+        await desk.use(used(account, quantity=20).model_copy(update={"time": time}))
+    await sum_up(desk)
+    await look(desk)
+    desk.travel(told_after)
+    await desk.use(used(account, quantity=quantity).model_copy(update={"time": evening}))
+    return account
+
+
+@pytest.mark.parametrize("told_after", [timedelta(minutes=31), timedelta(days=1), timedelta(days=20)])
+async def test_a_runaway_that_is_told_late_is_noticed_once(desk: Desk, told_after: timedelta) -> None:
+    account = await a_runaway_of(desk, told_after=told_after)
+    for _ in range(2):
+        await sum_up(desk)
+        await asyncio.gather(look(desk), look(desk))
+        again = used(account, quantity=10).model_copy(update={"time": desk.clock.now() - told_after})
+        await desk.use(again)
+    (event,) = await told_of(desk.pool, UnusualActivity)
+    assert (event.account, event.day, event.burnt) == (account, date(2026, 1, 30), 900 * MICRO)
+
+
+async def test_what_is_told_late_and_not_unusual_is_not_told_of(desk: Desk) -> None:
+    await a_runaway_of(desk, told_after=timedelta(days=1), quantity=39)
+    await sum_up(desk)
+    await look(desk)
+    assert await told_of(desk.pool, UnusualActivity) == []
+
+
+async def test_a_day_that_is_summed_late_is_looked_at_however_long_the_sums_were_behind(desk: Desk) -> None:
+    account = await a_runaway_of(desk, told_after=timedelta())
+    desk.travel(timedelta(hours=9))
+    await desk.use(used(account).model_copy(update={"time": desk.clock.now()}))
+    await sum_up(desk)
+    await look(desk)
+    assert [event.day for event in await told_of(desk.pool, UnusualActivity)] == [date(2026, 1, 30)]
+
+
+async def test_who_dies_while_he_tells_of_a_late_day_has_not_looked_at_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(process: int, signal: int) -> None:
+        raise DiedError
+
+    await a_runaway_of(desk, told_after=timedelta(days=1))
+    await sum_up(desk)
+    monkeypatch.setattr(os, "kill", die)
+    monkeypatch.setattr(failpoints, "_armed", "credits.watch_activity.before_commit")
+    with pytest.raises(DiedError):
+        await look(desk)
+    failpoints.arm("")
+    await look(desk)
+    assert len(await told_of(desk.pool, UnusualActivity)) == 1
+
+
+async def test_a_late_day_that_changes_while_it_is_looked_at_is_looked_at_again(desk: Desk) -> None:
+    """Whoever looks does not take what is being summed, and so does not miss it."""
+    account = await a_runaway_of(desk, told_after=timedelta(days=1), quantity=30)
+    await sum_up(desk)
+    evening = desk.clock.now() - timedelta(days=1)
+    await desk.use(used(account, quantity=300).model_copy(update={"time": evening}))
+    sealer = Sealer(desk.pool, desk.clock, None)
+    await sealer.seal()
+    while await sealer.seal():
+        pass
+    async with desk.pool.transaction() as conn:
+        assert (span := await summing.next_blocks(conn, most=100)) is not None
+        assert await summing.add_blocks(conn, span, [], today=desk.clock.now().date())
+        await look(desk)
+    assert await told_of(desk.pool, UnusualActivity) == []
+    await look(desk)
+    assert [event.burnt for event in await told_of(desk.pool, UnusualActivity)] == [330 * MICRO]
+
+
+async def test_what_is_summed_anew_is_nothing_that_comes_late(desk: Desk) -> None:
+    await a_runaway_of(desk, told_after=timedelta(days=1))
+    await sum_up(desk)
+    async for _, behind in insight.rebuild(desk.pool, desk.clock, desk.prices):
+        if behind:
+            await look(desk)
+            assert await told_of(desk.pool, UnusualActivity) == []
+    async with desk.pool.connection() as conn:
+        assert await conn.fetchval("SELECT count(*) FROM late_day") == 1
+    await look(desk)
+    assert len(await told_of(desk.pool, UnusualActivity)) == 1
 
 
 async def test_the_newest_hundred_are_shown(credits: Credits, api: Api) -> None:

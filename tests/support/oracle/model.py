@@ -112,6 +112,7 @@ class Oracle(Holding):
     def _decide(self, posting: Posting) -> Answer:
         if posting.account not in self.accounts:
             return Answer("unknown_account")
+        self.unblock_holds(posting.account)
         return self._rules[type(posting)](posting)
 
     # Spending

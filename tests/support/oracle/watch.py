@@ -103,15 +103,20 @@ class Watch(Paper):
             self.tell("scrip.holds.blocked.v1", id, cost, self.available(id))
         account.uncovered = max(account.uncovered or 0, cost)
 
+    def unblock_holds(self, id: UUID) -> None:
+        """Let an account hold again from the moment on at which it has what its usage would have cost."""
+        account = self.accounts[id]
+        if account.uncovered is not None and account.uncovered <= self.available(id) + account.overdraft_limit:
+            account.uncovered = None
+            self.tell("scrip.holds.unblocked.v1", id, self.available(id))
+
     def notice_enforcement(self, ids: Iterable[UUID]) -> None:
         """Tell of accounts that can hold again, and of those that came near nothing, or are far from it with twice."""
         chosen = self.enforcement
         for id in ids:
             account = self.accounts[id]
+            self.unblock_holds(id)
             room = self.available(id) + account.overdraft_limit
-            if account.uncovered is not None and account.uncovered <= room:
-                account.uncovered = None
-                self.tell("scrip.holds.unblocked.v1", id, self.available(id))
             if chosen.holds_below is None and chosen.minutes_ahead is None:
                 continue
             burns = self._within_an_hour(id, None) * (chosen.minutes_ahead or 0) // 60

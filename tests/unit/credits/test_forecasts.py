@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from libs.contracts.credits import MICRO
-from services.credits.domain.forecasts import CONFIDENCE_PERCENT, Forecast, Remaining, forecast
+from services.credits.domain.forecasts import CONFIDENCE_PERCENT, HISTORY_DAYS, Forecast, Remaining, forecast, known
 
 NOON = datetime(2026, 6, 17, 12, tzinfo=UTC)  # a Wednesday
 NEVER = datetime.max.replace(tzinfo=UTC)
@@ -25,6 +25,11 @@ def weekly(chance: random.Random, day: date) -> int:
 
 def bursty(chance: random.Random, _: date) -> int:
     return chance.randint(300, 900) * MICRO if chance.random() < 0.25 else chance.randint(0, 20) * MICRO
+
+
+def rare(chance: random.Random, _: date) -> int:
+    """One day in eight."""
+    return chance.randint(300, 900) * MICRO if chance.random() < 0.125 else 0
 
 
 def history(pattern: Pattern, chance: random.Random, days: int) -> list[tuple[date, int]]:
@@ -48,8 +53,10 @@ def told(days: list[tuple[date, int]], *lots: Remaining, seed: int = 1) -> Forec
     return found
 
 
-@pytest.mark.parametrize("pattern", [steady, weekly, bursty])
-@pytest.mark.parametrize("days", [14, 56])
+@pytest.mark.parametrize(
+    ("pattern", "days"),
+    [*((pattern, days) for pattern in (steady, weekly, bursty) for days in (14, 56)), (rare, 2 * HISTORY_DAYS)],
+)
 def test_credits_run_out_within_the_interval_as_often_as_it_says(pattern: Pattern, days: int) -> None:
     within = 0
     for seed in range(100):
@@ -61,6 +68,64 @@ def test_credits_run_out_within_the_interval_as_often_as_it_says(pattern: Patter
         assert earliest <= likely <= latest
         within += earliest <= truth <= latest
     assert within >= CONFIDENCE_PERCENT - 8  # two standard deviations of so few
+
+
+@pytest.mark.parametrize("pattern", [steady, weekly, bursty])
+@pytest.mark.parametrize(("silent", "days"), [(42, 14), (80, 14), (6, 14), (20, 36)])
+def test_who_began_late_runs_out_within_the_interval_as_often_as_it_says(
+    pattern: Pattern, silent: int, days: int
+) -> None:
+    within = 0
+    for seed in range(100):
+        chance = random.Random(seed)
+        past = began_late(silent, history(pattern, chance, days))
+        found = told(past, Remaining(3000 * MICRO, None), seed=seed)
+        truth = runs_out(pattern, chance, 3000 * MICRO)
+        earliest, latest = (at or NEVER for at in (found.earliest, found.latest))
+        within += earliest <= truth <= latest
+    assert within >= CONFIDENCE_PERCENT - 8
+
+
+def began_late(silent: int, days: list[tuple[date, int]]) -> list[tuple[date, int]]:
+    before = [(days[0][0] - timedelta(days=ago), 0) for ago in range(silent, 0, -1)]
+    return before + days
+
+
+def test_an_account_that_uses_its_credits_since_four_days_is_told_by_those() -> None:
+    past = began_late(46, [(day, 100 * MICRO) for day, _ in history(steady, random.Random(1), 4)])
+    found = told(past, Remaining(500 * MICRO, None))
+    assert found.earliest == found.likely == found.latest == NOON + timedelta(days=5)
+
+
+def test_who_begins_anew_after_a_long_silence_is_told_by_what_came_after() -> None:
+    today = [(day, 100 * MICRO) for day, _ in history(steady, random.Random(1), 4)]
+    tried = began_late(40, today)
+    tried[0] = (tried[0][0], 5 * MICRO)
+    assert told(tried, Remaining(500 * MICRO, None)).latest == NOON + timedelta(days=5)
+    resting = began_late(20, today)
+    resting[0] = (resting[0][0], 5 * MICRO)
+    assert told(resting, Remaining(500 * MICRO, None)).likely != NOON + timedelta(days=5)
+
+
+def test_who_seldom_uses_anything_is_not_taken_for_a_beginner() -> None:
+    """Silence at the beginning of the window belongs to his ways, where he used something before."""
+    days = [(day, 0) for day, _ in history(steady, random.Random(1), 2 * HISTORY_DAYS)]
+    for number in range(3, len(days), 20):
+        days[number] = (days[number][0], 100 * MICRO)
+    assert known(days) == days[-HISTORY_DAYS:]
+    assert known(days[-HISTORY_DAYS:]) == days[-HISTORY_DAYS + 7 :]
+
+
+@pytest.mark.parametrize("days", [1, 2])
+def test_who_has_used_too_few_days_is_not_foretold_however_long_he_was_silent(days: int) -> None:
+    past = began_late(50, history(steady, random.Random(1), days))
+    assert forecast(past, [Remaining(MICRO, None)], NOON, seed=UUID(int=1)) is None
+
+
+def test_who_never_used_anything_does_not_run_out_and_is_told_what_expires() -> None:
+    past = [(day, 0) for day, _ in history(steady, random.Random(1), 30)]
+    expiring = Remaining(100 * MICRO, NOON + timedelta(days=4))
+    assert told(past, expiring, Remaining(MICRO, None)) == Forecast(None, None, None, 100 * MICRO)
 
 
 def test_the_interval_is_narrow_where_every_day_is_like_the_other_and_wide_where_none_is() -> None:
