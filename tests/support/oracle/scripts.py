@@ -129,6 +129,26 @@ STEPS = st.one_of(
     st.just(Settle()),
 )
 SCRIPTS = st.lists(STEPS, min_size=6, max_size=16)
+WORK: list[Verb] = ["lease", "settle", "settle", "reserve", "hold", "capture", "release", "charge", "grant", "grant"]
+WORKED = st.builds(
+    Wish,
+    verb=st.sampled_from(WORK),
+    account=st.integers(0, 1),
+    amount=st.integers(1, 12),
+    which=st.integers(0, 3),
+    hours=st.sampled_from([2, 24]),
+    flag=st.booleans(),
+)
+WORKING = st.lists(
+    st.one_of(
+        *[st.builds(Batch, st.lists(WORKED, min_size=1, max_size=8))] * 3,
+        st.builds(Travel, st.sampled_from([0, 0, 1, 23])),
+        st.builds(Resume, account=st.integers(0, 1), actor=st.sampled_from(ACTORS)),
+    ),
+    min_size=8,
+    max_size=16,
+)
+"""Work that is reserved, settled and freed, over hours and midnights."""
 LIMITS = st.builds(
     Limits,
     per_transaction=st.sampled_from([None, 8]),
@@ -151,6 +171,8 @@ RULES = st.builds(
     ),
     limits=st.one_of(st.just(Limits()), LIMITS),
 )
+LIMITED = st.builds(Rules, capture_above_hold=st.just(value=True), limits=LIMITS)
+"""Where all that is spent beyond what is reserved is limited."""
 
 
 class StoppedClock(Clock):
@@ -257,7 +279,8 @@ class Scribe:
         common = self._common(wish, "hold")
         lease = self._one(self.leases, wish, common)
         expires_at = self._clock.now() + timedelta(hours=wish.hours)
-        return postings.Reserve(**common, lease=lease, expires_at=expires_at)
+        cost = wish.amount if wish.flag else 0
+        return postings.Reserve(**common, lease=lease, cost=cost, expires_at=expires_at)
 
     def _capture(self, wish: Wish) -> Posting:
         common = self._common(wish, "capture")
