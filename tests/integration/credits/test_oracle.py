@@ -16,9 +16,10 @@ from libs.contracts import ids
 from services.credits.domain.books import Rules
 from tests.support.databases import ServicePool
 from tests.support.oracle.playing import Play, empty
-from tests.support.oracle.scripts import LIMITED, RULES, SCRIPTS, WORKING, Step
+from tests.support.oracle.scripts import RULES, SCRIPTS, Step
 from tests.support.oracle.telling import STORIES, Telling
 from tests.support.oracle.telling import Step as Chapter
+from tests.support.oracle.working import LIMITED, WORKING
 
 ASKED_FOR = os.environ.get("SCRIP_ORACLE_SCRIPTS")
 PROFILE = settings(
