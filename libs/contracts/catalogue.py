@@ -202,7 +202,7 @@ class Policies(Section):
     early_fraud_warning: Literal["tell", "refund"] = "tell"
     """What comes of an issuer's suspicion: it is told, or what is left of the payment is refunded before a dispute."""
     capture_above_hold: bool = False
-    """Whether a capture may burn more than its hold reserves, of what is available."""
+    """Whether a capture may burn more than its hold reserves, of what is available and the limits let be charged."""
     hold_seconds: Annotated[int, Field(gt=0)] = 15 * 60
     """How long a hold lives that does not say so."""
     longest_hold_seconds: Annotated[int, Field(gt=0, le=LONGEST_HOLD_SECONDS)] = 24 * 60 * 60

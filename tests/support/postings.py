@@ -1,6 +1,7 @@
 """Making postings, as the ledger is given them: amounts are micro-credits."""
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,10 @@ from services.credits.domain.postings import (
     Extend,
     Grant,
     Hold,
+    Lease,
     Release,
+    Reserve,
+    Settle,
     Spend,
     TakeBack,
     Transfer,
@@ -47,10 +51,10 @@ def using(account: UUID, amount: int, *, id: str) -> Usage:
     return Usage(**_common(account, amount, "usage", (None, None)) | {"key": key_of("usage", account.hex, id)})
 
 
-def charging(account: UUID, amount: int, *, order: str | None = None) -> Charge:
+def charging(account: UUID, amount: int, *, order: str | None = None, actor: str | None = None) -> Charge:
     """Charge, perhaps for an order, which is charged once."""
     common = _common(account, amount, "charge", ("order" if order else None, order))
-    return Charge(**common, id=common["key"])
+    return Charge(**common, id=common["key"], actor=actor)
 
 
 def refunding(charge: Charge, amount: int = 0) -> ChargeRefund:
@@ -64,10 +68,29 @@ def transferring(account: UUID, to: UUID, amount: int) -> Transfer:
     return Transfer(**_common(account, amount, "transfer", (None, None)), to=to, lot=ids.new_id())
 
 
-def holding(account: UUID, amount: int, *, until: datetime) -> Hold:
+def holding(account: UUID, amount: int, *, until: datetime, actor: str | None = None) -> Hold:
     """Reserve credits until then; it may be extended by a day."""
     common = _common(account, amount, "hold", (None, None))
-    return Hold(**common, id=common["key"], expires_at=until, ends_by=until + timedelta(days=1))
+    return Hold(**common, id=common["key"], expires_at=until, ends_by=until + timedelta(days=1), actor=actor)
+
+
+def leasing(account: UUID, amount: int, *, until: datetime, actor: str | None = None) -> Lease:
+    """Reserve credits ahead for work that lives until then unless more is reserved, and at most a day longer."""
+    common = _common(account, amount, "hold", (None, None))
+    common["cause"] = Cause("hold", None, None, "A lease", '{"meter": "stream", "properties": {}}', "v1")
+    return Lease(**common, id=common["key"], expires_at=until, ends_by=until + timedelta(days=1), actor=actor)
+
+
+def settling(lease: Lease, cost: int, *, final: bool = False) -> Settle:
+    """Settle what a lease has cost by now, in all; a unit of what it meters costs one."""
+    common = _common(lease.account, cost, "capture", ("hold", str(lease.id)))
+    return Settle(**common, lease=lease.id, quantity=Decimal(cost), final=final)
+
+
+def reserving(lease: Lease, amount: int, *, until: datetime, cost: int = 0) -> Reserve:
+    """Reserve so much ahead again for a lease that has cost this much by now."""
+    common = _common(lease.account, amount, "hold", ("hold", str(lease.id)))
+    return Reserve(**common, lease=lease.id, cost=cost, expires_at=until)
 
 
 def capturing(hold: Hold, amount: int, *, final: bool = False) -> Capture:

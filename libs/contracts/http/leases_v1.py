@@ -52,4 +52,5 @@ class LeaseChanged(HoldChanged):
     cost: Credits
     """What that costs, by the prices with which the lease began."""
     short: Credits
-    """What of that neither the reserve nor the account could cover; the next heartbeat tries again."""
+    """What of that is owed: the reserve did not cover it, and the account has no more or may spend no more now. The
+    next heartbeat tries again, and nothing is reserved ahead until then."""

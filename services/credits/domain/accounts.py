@@ -48,6 +48,8 @@ class Part(msgspec.Struct, eq=False, gc=False):
     lot: UUID
     reserved: int
     left: int
+    at: datetime | None = None
+    """When it was, if that was later than the hold was placed: where limits counted it."""
 
 
 class HeldCredits(msgspec.Struct, eq=False):
@@ -85,7 +87,7 @@ class HeldCredits(msgspec.Struct, eq=False):
 
     def as_it_is(self) -> "HeldCredits":
         """Copy it: what happens later in the batch does not show."""
-        parts = [Part(part.lot, part.reserved, part.left) for part in self.parts]
+        parts = [Part(part.lot, part.reserved, part.left, part.at) for part in self.parts]
         return msgspec.structs.replace(self, parts=parts)
 
 

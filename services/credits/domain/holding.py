@@ -5,6 +5,8 @@ A hold whose instant has come has been freed before anything of its account is d
 
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from services.credits.domain.accounts import Account, HeldCredits, Part
 from services.credits.domain.books import BREAKAGE, HELD, REVENUE, Books, why_not
 from services.credits.domain.postings import Capture, Extend, Hold, Outcome, Posting, Release, Result
@@ -47,21 +49,19 @@ def why_not_held(account: Account, amount: int) -> Outcome | None:
 
 
 def capture(books: Books, account: Account, posting: Capture) -> Result:
-    """Burn what is reserved, which was promised; beyond it, if the deployment allows, as any spend would."""
+    """Burn what is reserved, which was promised; beyond it, if the deployment allows, as a charge would."""
     found = open_hold(books, account, posting.hold)
     if not isinstance(found, HeldCredits):
         return books.refused(account, posting, found)
     beyond = max(posting.amount - found.left, 0)
     if beyond and not books.rules.capture_above_hold:
         return about(found, books.refused(account, posting, "above_hold"))
-    if beyond and (reason := why_not(account, beyond, account.available + account.overdraft_limit)):
+    if beyond and (reason := _why_not_beyond(books, account, posting, found, beyond)):
         return about(found, books.refused(account, posting, reason))
     books.begin(account, posting)
     burn_held(books, account, found, posting.amount - beyond)
     if beyond:
         books.burn(account, beyond, REVENUE)
-        if books.guard is not None:
-            books.guard.count(account, found.actor, beyond)
     account.spent += posting.amount
     found.captured += posting.amount
     found.changed = True
@@ -70,6 +70,16 @@ def capture(books: Books, account: Account, posting: Capture) -> Result:
     if not found.left:
         settled(books, found, "captured")
     return about(found, books.accepted(account, posting, credits=posting.amount))
+
+
+def _why_not_beyond(
+    books: Books, account: Account, posting: Capture, found: HeldCredits, beyond: int
+) -> Outcome | None:
+    """Tell why an account, or who placed the hold, may not spend so much beyond it; None if they may."""
+    reason = why_not(account, beyond, account.available + account.overdraft_limit)
+    if reason is None and books.guard is not None:
+        reason = books.guard.admit(account, replace(posting, amount=beyond, actor=found.actor))
+    return reason
 
 
 def release(books: Books, account: Account, posting: Release) -> Result:
@@ -137,7 +147,8 @@ def move_held(books: Books, account: Account, found: HeldCredits, amount: int, t
 def free_rest(books: Books, account: Account, found: HeldCredits) -> None:
     """Give every part back to its lot; what its lot's expiry has overtaken is written off."""
     if books.guard is not None and not found.set_aside:
-        books.guard.give_back(account, found.actor, found.left, placed_at=found.placed_at)
+        for part in found.parts:  # each when it was reserved
+            books.guard.give_back(account, found.actor, part.left, counted_at=part.at or found.placed_at)
     for part in found.parts:
         freed, part.left = part.left, 0
         if not freed:

@@ -25,7 +25,7 @@ def begin(books: Books, account: Account, posting: Lease) -> Result:
 
 
 def settle(books: Books, account: Account, posting: Settle) -> Result:
-    """Burn what was metered since the last time: of what is reserved, then of what is available.
+    """Burn what was metered since the last time: of what is reserved, then of what is available and may be spent.
 
     What neither covers stays to be settled next time. A heartbeat that comes late, with less than is settled, burns
     nothing.
@@ -36,7 +36,7 @@ def settle(books: Books, account: Account, posting: Settle) -> Result:
     before = found.metered or Decimal(0)
     owed = max(posting.amount - found.captured, 0)
     reserved = min(owed, found.left)
-    beyond = min(owed - reserved, _room(account))
+    beyond = _admitted(books, account, found, owed - reserved)
     burnt = reserved + beyond
     if burnt or (posting.final and found.left):
         posting.cause = replace(posting.cause, details=_details(found, max(posting.quantity - before, Decimal(0))))
@@ -44,8 +44,6 @@ def settle(books: Books, account: Account, posting: Settle) -> Result:
         burn_held(books, account, found, reserved)
         if beyond:
             books.burn(account, beyond, REVENUE)
-            if books.guard is not None:
-                books.guard.count(account, found.actor, beyond)
         account.spent += burnt
         found.captured += burnt
         found.metered = max(before, posting.quantity)
@@ -63,24 +61,31 @@ def _details(found: HeldCredits, quantity: Decimal) -> str:
     return json.dumps(said | ({"actor": found.actor} if found.actor else {}), separators=(",", ":"))
 
 
-def _room(account: Account) -> int:
+def _admitted(books: Books, account: Account, found: HeldCredits, owed: int) -> int:
+    """Tell how much of what is owed beyond what is reserved there is, and may be spent: it counts as spent then."""
     if why_not(account, 0, 0) is not None:
         return 0
-    return max(account.available + account.overdraft_limit, 0)
+    covered = min(owed, max(account.available + account.overdraft_limit, 0))
+    if books.guard is None or not covered:
+        return covered
+    return books.guard.admit_some(account, found.actor, covered)
 
 
 def reserve(books: Books, account: Account, posting: Reserve) -> Result:
-    """Reserve up to an amount again, of what is available, and let the lease live on."""
+    """Reserve up to an amount again, of what is available, and let the lease live on.
+
+    While some of its cost is owed nothing is reserved, so that the work is told to stop.
+    """
     found = _open_lease(books, account, posting)
     if not isinstance(found, HeldCredits):
         return books.refused(account, posting, found)
     found.expires_at = max(found.expires_at, min(posting.expires_at, found.ends_by))
     found.changed = True
     wanted = min(posting.amount - found.left, account.available)
-    if wanted > 0 and _admits(books, account, posting, found, wanted):
+    if posting.cost <= found.captured and wanted > 0 and _admits(books, account, posting, found, wanted):
         books.begin(account, posting)
         parts = books.burn(account, wanted, HELD)
-        found.parts += [Part(lot.id, taken, taken) for lot, taken in parts if lot is not None]
+        found.parts += [Part(lot.id, taken, taken, books.at) for lot, taken in parts if lot is not None]
         found.reserved += wanted
     return about(found, books.accepted(account, posting))
 

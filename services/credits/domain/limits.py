@@ -13,7 +13,7 @@ from uuid import UUID
 from libs.contracts import catalogue
 from libs.contracts.events import Event, LowBalance, RunawayResumed, RunawayStopped
 from services.credits.domain.accounts import Account
-from services.credits.domain.postings import Outcome, Posting, Usage
+from services.credits.domain.postings import Capture, Outcome, Posting, Usage
 from services.credits.domain.tallies import Actor, hour_of
 
 
@@ -66,36 +66,44 @@ class Guard:
 
     def admit(self, account: Account, posting: Posting) -> Outcome | None:
         """Count a spend that the account can cover; or tell which limit it would pass, and stop who runs away."""
-        actor = self._actor(account, posting.actor)
-        if account.tally is not None:
-            account.tally.roll(self._hour)
-        reason = self._as_transaction(account, posting)
-        if reason is None and actor is not None:
-            reason = self._of_actor(account, actor, posting.amount)
-        if reason is None and self._runs_away(account, posting.amount):
-            reason = "runaway"
+        actor = self._in_this_hour(account, posting.actor)
+        reason = self._as_transaction(account, posting) or self._of_spenders(account, actor, posting.amount)
         if reason is None:
             self._count(account, actor, posting.amount)
-            if account.tally is not None and self._is_transaction(posting):
+            if account.tally is not None and self._begins_a_transaction(posting):
                 account.tally.times_today += 1
         return reason
 
-    def count(self, account: Account, actor: str | None, amount: int) -> None:
-        """Count what is spent whatever the limits are: a settlement goes on."""
-        if account.tally is not None:
-            account.tally.roll(self._hour)
-        self._count(account, self._actor(account, actor), amount)
+    def admit_some(self, account: Account, name: str | None, amount: int) -> int:
+        """Count as much of a lease's cost as may be spent, the account having it, and answer how much that is.
 
-    def give_back(self, account: Account, actor: str | None, amount: int, *, placed_at: datetime) -> None:
-        """Count no more what a hold had reserved and frees."""
+        What the hour has no room for is a spend beyond its limit, and stops who runs away.
+        """
+        actor = self._in_this_hour(account, name)
+        most = self._limits.per_transaction
+        wanted = amount if most is None else min(amount, most)
+        if actor is not None:
+            stopped = actor.stopped and not self._resumes(account, actor)
+            wanted = 0 if stopped else actor.has_room_of(wanted)
+        some = self._left_of_the_hour(account, actor, wanted)
+        self._count(account, actor, some)
+        if some < wanted:
+            self._of_spenders(account, actor, wanted - some)
+        return some
+
+    def give_back(self, account: Account, actor: str | None, amount: int, *, counted_at: datetime) -> None:
+        """Count no more what a hold had reserved at an instant, and frees."""
+        found = self._in_this_hour(account, actor)
         if account.tally is not None:
-            account.tally.roll(self._hour)
-            account.tally.give_back(amount, placed_at=placed_at)
-        if (found := self._actor(account, actor)) is not None:
-            found.tally.give_back(amount, placed_at=placed_at)
+            account.tally.give_back(amount, counted_at=counted_at)
+        if found is not None:
+            found.tally.give_back(amount, counted_at=counted_at)
             found.changed = True
 
-    def _actor(self, account: Account, name: str | None) -> Actor | None:
+    def _in_this_hour(self, account: Account, name: str | None) -> Actor | None:
+        """Have the tallies of an account and of one who spends of it be this hour's; answers him, if he is watched."""
+        if account.tally is not None:
+            account.tally.roll(self._hour)
         actor = self.actors.get((account.id, name)) if name is not None else None
         if actor is not None:
             actor.tally.roll(self._hour)
@@ -111,15 +119,33 @@ class Guard:
     def _is_transaction(self, posting: Posting) -> bool:
         return self._limits.usage_counts or not isinstance(posting, Usage)
 
+    def _begins_a_transaction(self, posting: Posting) -> bool:
+        """Tell whether it is one more of the day: a capture belongs to its hold's, whatever it burns beyond."""
+        return self._is_transaction(posting) and not isinstance(posting, Capture)
+
     def _as_transaction(self, account: Account, posting: Posting) -> Outcome | None:
         if not self._is_transaction(posting):
             return None
         most, often = self._limits.per_transaction, self._limits.transactions_per_day
         if most is not None and posting.amount > most:
             return "above_transaction_limit"
-        if often is not None and account.tally is not None and account.tally.times_today >= often:
-            return "too_many_transactions"
-        return None
+        if often is None or account.tally is None or not self._begins_a_transaction(posting):
+            return None
+        return "too_many_transactions" if account.tally.times_today >= often else None
+
+    def _of_spenders(self, account: Account, actor: Actor | None, amount: int) -> Outcome | None:
+        reason = self._of_actor(account, actor, amount) if actor is not None else None
+        if reason is None and self._runs_away(account, amount):
+            reason = "runaway"
+        return reason
+
+    def _left_of_the_hour(self, account: Account, actor: Actor | None, wanted: int) -> int:
+        """Tell how much of it may be spent within this hour, by the account and by whoever spends of it."""
+        if account.tally is not None and self._limits.account_per_hour is not None:
+            wanted = min(wanted, self._limits.account_per_hour - account.tally.within_an_hour(self._at))
+        if actor is not None and self._limits.actor_per_hour is not None:
+            wanted = min(wanted, self._limits.actor_per_hour - actor.tally.within_an_hour(self._at))
+        return max(wanted, 0)
 
     def _of_actor(self, account: Account, actor: Actor, amount: int) -> Outcome | None:
         if actor.stopped and not self._resumes(account, actor):

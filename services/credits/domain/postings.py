@@ -151,9 +151,13 @@ class Settle(Posting, kw_only=True):
 
 
 class Reserve(Posting, kw_only=True):
-    """Reserve for a lease up to `amount` again, as far as it goes, and let it live until another instant."""
+    """Reserve for a lease up to `amount` again, as far as it goes, and let it live until another instant.
+
+    Of what it has cost by now, `cost`, nothing may be owed, or nothing is reserved.
+    """
 
     lease: UUID
+    cost: int
     expires_at: datetime
 
 

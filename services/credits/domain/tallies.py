@@ -16,7 +16,7 @@ def hour_of(instant: datetime) -> datetime:
 class Tally(msgspec.Struct, eq=False):
     """What was spent in the hour that is named, and in the one, the day and the month (UTC) around it; micro-credits.
 
-    What a hold reserves is spent as it is placed; what it frees is given back to the hour in which it was.
+    What a hold reserves is spent as it does; what it frees is given back to the hour in which it was reserved.
     """
 
     hour: datetime | None = None
@@ -50,18 +50,18 @@ class Tally(msgspec.Struct, eq=False):
         self.spent_today += amount
         self.spent_this_month += amount
 
-    def give_back(self, amount: int, *, placed_at: datetime) -> None:
+    def give_back(self, amount: int, *, counted_at: datetime) -> None:
         """Note that what was counted at an instant was not spent after all."""
         if self.hour is None:
             return
-        placed = hour_of(placed_at)
-        if placed == self.hour:
+        counted = hour_of(counted_at)
+        if counted == self.hour:
             self.spent = max(self.spent - amount, 0)
-        elif self.hour - placed == HOUR:
+        elif self.hour - counted == HOUR:
             self.spent_before = max(self.spent_before - amount, 0)
-        if placed.date() == self.hour.date():
+        if counted.date() == self.hour.date():
             self.spent_today = max(self.spent_today - amount, 0)
-        if (placed.year, placed.month) == (self.hour.year, self.hour.month):
+        if (counted.year, counted.month) == (self.hour.year, self.hour.month):
             self.spent_this_month = max(self.spent_this_month - amount, 0)
 
 
@@ -82,3 +82,11 @@ class Actor(msgspec.Struct, eq=False):
         if self.day_limit is not None and self.tally.spent_today + amount > self.day_limit:
             return False
         return self.month_limit is None or self.tally.spent_this_month + amount <= self.month_limit
+
+    def has_room_of(self, amount: int) -> int:
+        """Tell how much of an amount his own limits let him spend; the tally must be this hour's."""
+        if self.day_limit is not None:
+            amount = min(amount, self.day_limit - self.tally.spent_today)
+        if self.month_limit is not None:
+            amount = min(amount, self.month_limit - self.tally.spent_this_month)
+        return max(amount, 0)

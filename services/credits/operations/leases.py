@@ -16,7 +16,7 @@ from libs.contracts.credits import format_credits
 from libs.contracts.http.leases_v1 import HeartbeatOrder, LeaseOrder
 from services.credits.domain.accounts import HeldCredits
 from services.credits.domain.errors import HoldTooLongError, UnratableUsageError
-from services.credits.domain.postings import Cause, Lease, Posting, Reserve, Result, Settle
+from services.credits.domain.postings import Cause, Lease, Reserve, Result, Settle
 from services.credits.operations import answers
 from services.credits.operations.active_prices import ActivePrices
 from services.credits.operations.costs import cause_of
@@ -63,7 +63,8 @@ class Leases:
         """Settle what was metered, reserve ahead again, live on; once for a key of the caller. Raises NotFoundError."""
         found = await self._find(account, lease)
         named = Key.of(caller=caller, key=key, operation="heartbeat", body=[account, lease, str(order.quantity)])
-        postings = [await self._settle(found, order.quantity, final=False), _reserve(found, now)]
+        settled = await self._settle(found, order.quantity, final=False)
+        postings = [settled, _reserve(found, cost=settled.amount, now=now)]
         return await self._writer.write(postings, key=named, shape=_changed)
 
     async def close(self, lease: UUID, order: HeartbeatOrder, *, account: UUID, caller: str, key: str) -> Answer:
@@ -81,7 +82,7 @@ class Leases:
             raise NotFoundError
         return found
 
-    async def _settle(self, found: HeldCredits, quantity: Decimal, *, final: bool) -> Posting:
+    async def _settle(self, found: HeldCredits, quantity: Decimal, *, final: bool) -> Settle:
         kept = orjson.loads(found.details or "{}")
         prices = await self._prices.version(found.price_version or "")
         id = ids.new_id()
@@ -102,7 +103,7 @@ def _details(order: LeaseOrder) -> str:
     return orjson.dumps(kept | ({"metadata": order.metadata} if order.metadata else {})).decode()
 
 
-def _reserve(found: HeldCredits, now: datetime) -> Reserve:
+def _reserve(found: HeldCredits, *, cost: int, now: datetime) -> Reserve:
     id = ids.new_id()
     return Reserve(
         account=found.account,
@@ -111,6 +112,7 @@ def _reserve(found: HeldCredits, now: datetime) -> Reserve:
         amount=found.reserve or 0,
         cause=Cause("hold", "hold", ids.show("hold", found.id), "Lease reserved ahead"),
         lease=found.id,
+        cost=cost,
         expires_at=now + timedelta(seconds=orjson.loads(found.details or "{}")[_BEAT]),
     )
 

@@ -1,6 +1,6 @@
 """What a batch reads before it decides, and writes after: a fixed few statements, each for all of it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -162,12 +162,22 @@ async def holds(conn: Connection, ids: Sequence[UUID], accounts: Sequence[UUID],
 def held_credits(row: Record) -> HeldCredits:
     """Read a hold's row, its columns in the order of the struct's fields."""
     columns = list(row)
-    columns[12] = [Part(UUID(part["lot"]), part["reserved"], part["left"]) for part in row["parts"]]
+    columns[12] = [_part(kept) for kept in row["parts"]]
     return HeldCredits(*columns)
 
 
+def _part(kept: Mapping[str, Any]) -> Part:
+    at = kept.get("at")
+    return Part(UUID(kept["lot"]), kept["reserved"], kept["left"], datetime.fromisoformat(at) if at else None)
+
+
 def _parts(hold: HeldCredits) -> str:
-    return orjson.dumps([{"lot": str(p.lot), "reserved": p.reserved, "left": p.left} for p in hold.parts]).decode()
+    return orjson.dumps([_kept(part) for part in hold.parts]).decode()
+
+
+def _kept(part: Part) -> Mapping[str, Any]:
+    kept = {"lot": str(part.lot), "reserved": part.reserved, "left": part.left}
+    return kept if part.at is None else kept | {"at": part.at}
 
 
 async def next_hold_expiries(conn: Connection, accounts: Sequence[UUID], after: datetime) -> dict[UUID, datetime]:

@@ -16,7 +16,7 @@ from libs.contracts.catalogue import Catalogue
 from services.credits.operations import insight
 from services.credits.operations.expiry import settle_due
 from services.credits.operations.sealing import Sealer
-from tests.integration.credits.serving import Api, problem
+from tests.integration.credits.serving import CALLER, Api, problem
 from tests.integration.credits.travelling import Travel
 from tests.support.ledger import CATALOGUE, Credits, used
 
@@ -91,6 +91,20 @@ async def test_when_credits_run_out_what_is_there_is_settled_and_the_work_is_tol
     await credits.tell_payment(account, "5")
     later = (await beat(api, account, lease, 301)).json()
     assert (later["captured"], later["held"], later["short"]) == ("12", "3", "0")
+
+
+async def test_what_a_member_may_spend_no_more_is_short_and_the_work_is_told_to_stop(
+    credits: Credits, api: Api
+) -> None:
+    account = await credits.open_with("990")
+    await api.put(f"/accounts/{ids.show('account', account)}/actors/{CALLER}", {"per_day": "10"})
+    lease = await begun(api, account, "0.01")
+    answer = (await beat(api, account, lease, 500 * 60)).json()
+    assert (answer["cost"], answer["captured"], answer["short"], answer["held"]) == ("1000", "10", "990", "0")
+    assert answer["balance"]["available"] == "990"
+    assert problem(await begin(api, account, "0.01")) == (422, "PAY006")
+    closed = (await close(api, account, lease, 500 * 60)).json()
+    assert (closed["state"], closed["captured"], closed["short"]) == ("captured", "10", "990")
 
 
 async def test_a_lease_whose_heartbeats_stop_keeps_what_was_metered_and_frees_the_rest_once(

@@ -20,6 +20,7 @@ from tests.support.oracle.playing import Play, empty
 from tests.support.oracle.scripts import RULES, Step
 from tests.support.oracle.telling import STORIES, Telling
 from tests.support.oracle.telling import Step as Chapter
+from tests.support.oracle.working import LIMITED, WORKING
 
 ASKED_FOR = os.environ.get("SCRIP_ORACLE_SCRIPTS")
 PROFILE = settings(
@@ -48,6 +49,15 @@ async def owner(pool: Pool, service_pool: ServicePool) -> AsyncIterator[Connecti
 @PROFILE
 @given(script=SCRIPTS, rules=RULES)
 async def test_the_ledger_keeps_the_books_that_the_oracle_keeps(
+    pool: Pool, owner: Connection, script: list[Step], rules: Rules
+) -> None:
+    await empty(owner)
+    await Play(pool, rules).run(script)
+
+
+@settings(PROFILE, max_examples=PROFILE.max_examples // 2)
+@given(script=WORKING, rules=LIMITED)
+async def test_work_that_is_reserved_is_limited_as_the_oracle_limits_it(
     pool: Pool, owner: Connection, script: list[Step], rules: Rules
 ) -> None:
     await empty(owner)

@@ -1,5 +1,6 @@
 """The two sets of books side by side, in the same words: what the oracle wrote, and what stands in the database."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from libs.contracts.events.credits_v1 import CreditsEvent
 from services.credits.domain.postings import Result
 from tests.support.oracle.model import Oracle
 from tests.support.oracle.paper import Answer, Entry, Told
+from tests.support.oracle.watch import Who
 
 Rows = dict[Any, tuple[Any, ...]]
 
@@ -51,8 +53,8 @@ def expected(oracle: Oracle) -> dict[str, Rows]:
         "holds": {
             id: (
                 *(hold.account, hold.state, hold.amount, hold.captured, hold.expires_at),
-                hold.metered,
-                [(part.lot, part.reserved, part.left) for part in hold.parts],
+                *(hold.metered, hold.placed_at),
+                [(part.lot, part.reserved, part.left, part.at or hold.placed_at) for part in hold.parts],
             )
             for id, hold in oracle.holds.items()
         },
@@ -76,8 +78,9 @@ async def found(conn: Connection, oracle: Oracle) -> dict[str, Rows]:
     """Read what stands in the database. The ledger's own postings have keys that the oracle does not know."""
     books = {name: _rows(await conn.fetch(query)) for name, query in _BOOKS.items()}
     for id, hold in books["holds"].items():
-        parts = [(UUID(part["lot"]), part["reserved"], part["left"]) for part in hold[-1]]
-        books["holds"][id] = (*hold[:-1], parts)
+        *known, placed_at, parts = hold
+        read = [(UUID(part["lot"]), part["reserved"], part["left"], _instant(part) or placed_at) for part in parts]
+        books["holds"][id] = (*known, placed_at, read)
     ours = {entry[:3] for entry in oracle.entries if entry.key is not None}
     entries = [Entry(*row) for row in await conn.fetch(_ENTRIES)]
     books["entries"] = {e[:3]: e[3:] if e[:3] in ours else e._replace(key=None)[3:] for e in entries}
@@ -90,6 +93,20 @@ async def found(conn: Connection, oracle: Oracle) -> dict[str, Rows]:
     events = [CloudEvent.decode(payload) for row in await conn.fetch(_OUTBOX) for payload in row["payloads"]]
     books["told"] = _by_account([_told(event) for event in events if event.type in _TOLD])
     return books
+
+
+async def tallied(conn: Connection) -> list[tuple[Who, datetime, tuple[int, ...]]]:
+    """Read what was counted lately of accounts and of those who spend of them: by which hour, and how much."""
+    accounts = await conn.fetch("SELECT id, hour, hour_spent, hour_before_spent, day_spends FROM account")
+    actors = await conn.fetch(
+        "SELECT account_id, hour, hour_spent, hour_before_spent, day_spent, month_spent, name FROM actor"
+    )
+    rows = [((row[0], None), *row[1:]) for row in accounts] + [((row[0], row[-1]), *row[1:-1]) for row in actors]
+    return [(who, hour, tuple(counted)) for who, hour, *counted in rows if hour is not None]
+
+
+def _instant(part: dict[str, str]) -> datetime | None:
+    return datetime.fromisoformat(part["at"]) if "at" in part else None
 
 
 def _told(event: CloudEvent) -> Told:
@@ -124,7 +141,7 @@ _BOOKS = {
     "marks": "SELECT id, resumes_at, low, uncovered, hold_first FROM account",
     "lots": """SELECT id, account_id, kind, granted, remaining, taken_back, revision, cost_minor, currency,
                       reference_type, reference_id, expires_at FROM lot_now""",
-    "holds": "SELECT id, account_id, state, reserved, captured, expires_at, metered, parts FROM hold",
+    "holds": "SELECT id, account_id, state, reserved, captured, expires_at, metered, placed_at, parts FROM hold",
     "charges": "SELECT id, account_id, amount, refunded, reference_type, reference_id FROM charge",
 }
 _ENTRIES = """SELECT account_id, sequence, leg, at, type, from_bucket, to_bucket, lot_id, amount, available_after,

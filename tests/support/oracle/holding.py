@@ -71,19 +71,19 @@ class Holding(Watch):
         return self.now(id, "accepted")
 
     def _capture(self, posting: Capture, hold: Held) -> Answer:
-        """Burn what is reserved, in the order in which it was, then what is available, if that may be spent."""
+        """Burn what is reserved, in the order in which it was, then what is available, if a charge could."""
         id, wanted = posting.account, posting.amount
         beyond = max(wanted - hold.left, 0)
         if beyond and not self.capture_above_hold:
             return self.now(id, "above_hold")
         room = self.available(id) + self.accounts[id].overdraft_limit
-        if beyond and (refusal := self.refusal(id, beyond, room)):
+        asked = msgspec.structs.replace(posting, amount=beyond, actor=hold.actor)
+        if beyond and (refusal := self.refusal(id, beyond, room) or self.beyond_limits(asked)):
             return self.now(id, refusal)
         self.begin_for(id, posting)
         self._burn_held(hold, wanted - beyond)
         if beyond:
             self.burn(id, beyond, "revenue")
-            self.count(id, hold.actor, beyond, at=self.at)
         self.accounts[id].spent += posting.amount
         hold.captured += posting.amount
         if posting.final or not hold.left:
@@ -107,18 +107,19 @@ class Holding(Watch):
         return self._settle(posting, lease) if isinstance(posting, Settle) else self._reserve(posting, lease)
 
     def _settle(self, posting: Settle, lease: Held) -> Answer:
-        """Burn what is owed by now: of what is reserved, then of what may be spent, and no more than that."""
+        """Burn what is owed by now: of what is reserved, then of what is there and may be spent, and no more."""
         id = posting.account
         owed = max(posting.amount - lease.captured, 0)
         reserved = min(owed, lease.left)
         room = self.available(id) + self.accounts[id].overdraft_limit if self.refusal(id, 0, 0) is None else 0
         beyond = min(owed - reserved, max(room, 0))
+        if beyond:
+            beyond = self.within_limits(msgspec.structs.replace(posting, amount=beyond, actor=lease.actor))
         if reserved + beyond or (posting.final and lease.left):
             self.begin_for(id, posting)
             self._burn_held(lease, reserved)
             if beyond:
                 self.burn(id, beyond, "revenue")
-                self.count(id, lease.actor, beyond, at=self.at)
             self.accounts[id].spent += reserved + beyond
             lease.captured += reserved + beyond
             lease.metered = max(lease.metered or Decimal(0), posting.quantity)
@@ -127,12 +128,14 @@ class Holding(Watch):
         return self.now(id, "accepted")._replace(moved=reserved + beyond)
 
     def _reserve(self, posting: Reserve, lease: Held) -> Answer:
-        """Reserve so much in all, or what there is of it, and let it live on in any case."""
+        """Reserve so much in all, or what there is of it, unless something is owed; let it live on in any case."""
         id = posting.account
         lease.expires_at = max(lease.expires_at, min(posting.expires_at, lease.ends_by))
         wanted = min(posting.amount - lease.left, self.available(id))
         asked = msgspec.structs.replace(posting, amount=wanted, actor=lease.actor)
-        if wanted > 0 and self._not_held(id, wanted) is None and self.beyond_limits(asked) is None:
+        if posting.cost > lease.captured or wanted <= 0 or self._not_held(id, wanted):
+            return self.now(id, "accepted")
+        if self.beyond_limits(asked) is None:
             self.begin_for(id, posting)
             self.burn(id, wanted, "held", into=lease)
             lease.amount += wanted

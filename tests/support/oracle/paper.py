@@ -51,11 +51,12 @@ class Lot:
 
 @dataclass
 class Part:
-    """What a hold reserved of a lot, and what is left of that."""
+    """What a hold reserved of a lot, when, and what is left of that; of what is set aside nobody asks when."""
 
     lot: UUID
     reserved: int
     left: int
+    at: datetime | None = None
 
 
 @dataclass
@@ -199,7 +200,7 @@ class Paper:
                 amount -= taken
                 self.lots[lot].remaining -= taken
                 if into is not None:
-                    into.parts.append(Part(lot, taken, taken))
+                    into.parts.append(Part(lot, taken, taken, self.at))
                 self.write(id, lot, "available", target, taken)
                 burnt.append((lot, taken))
         if amount or not burnt:

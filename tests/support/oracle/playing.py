@@ -12,7 +12,7 @@ from services.credits.operations.ledger import Ledger
 from services.credits.store import books, usage
 from services.credits.store.limits import set_actor_limits
 from tests.support.books import assert_books_balance
-from tests.support.oracle.comparing import answered, expected, found
+from tests.support.oracle.comparing import answered, expected, found, tallied
 from tests.support.oracle.model import Oracle
 from tests.support.oracle.paper import Account
 from tests.support.oracle.scripts import ADA, Batch, Change, Resume, Scribe, Settle, Step, StoppedClock, Travel, Wish
@@ -87,9 +87,12 @@ class Play:
     async def _compare(self, moved: set[UUID]) -> None:
         async with self._pool.connection() as conn:
             real = await found(conn, self._oracle)
+            counted = await tallied(conn)
             told = await conn.fetch("DELETE FROM balance_change RETURNING account_ids")
         for name, rows in expected(self._oracle).items():
             assert real[name] == rows, name
+        for who, hour, tally in counted:
+            assert tally == self._oracle.tally(who, hour), (who, hour)
         assert {id for row in told for id in row["account_ids"]} >= moved
 
     async def _change(self, account: UUID, state: str, overdraft_limit: int) -> None:

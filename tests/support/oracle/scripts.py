@@ -235,7 +235,9 @@ class Scribe:
         return postings.Hold(**self._held(wish, self.holds))
 
     def _lease(self, wish: Wish) -> Posting:
-        common = self._held(wish, self.leases if wish.which else self.holds)
+        common = self._held(wish, self.leases)
+        if not wish.which:  # now and then it is used as a hold, too
+            self.holds.append(common["key"])
         common["cause"] = Cause("hold", None, None, "lease", '{"meter": "stream", "properties": {}}', "v1")
         return postings.Lease(**common)
 
@@ -252,13 +254,14 @@ class Scribe:
         lease = self._one(self.leases, wish, common)
         common["cause"] = Cause("capture", "hold", ids.show("hold", lease))
         quantity = Decimal(wish.amount) / 2
-        return postings.Settle(**common, lease=lease, quantity=quantity, final=wish.flag and wish.which > 2)
+        return postings.Settle(**common, lease=lease, quantity=quantity, final=wish.flag and wish.which % 2 > 0)
 
     def _reserve(self, wish: Wish) -> Posting:
         common = self._common(wish, "hold")
         lease = self._one(self.leases, wish, common)
         expires_at = self._clock.now() + timedelta(hours=wish.hours)
-        return postings.Reserve(**common, lease=lease, expires_at=expires_at)
+        cost = wish.amount if wish.flag else 0
+        return postings.Reserve(**common, lease=lease, cost=cost, expires_at=expires_at)
 
     def _capture(self, wish: Wish) -> Posting:
         common = self._common(wish, "capture")

@@ -1,14 +1,16 @@
 """The limits, as a watchman would keep them: who spent how much in which hour, on which day, in which month."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import msgspec
+
 from services.credits.domain.enforcement import Enforcement
 from services.credits.domain.limits import Limits
-from services.credits.domain.postings import Posting, Usage
+from services.credits.domain.postings import Capture, Posting, Usage
 from tests.support.oracle.paper import Held, Paper
 
 HOUR, DAY, MONTH = "%Y-%m-%d %H", "%Y-%m-%d", "%Y-%m"
@@ -44,16 +46,42 @@ class Watch(Paper):
 
     def beyond_limits(self, posting: Posting) -> str | None:
         """Tell which limit a spend would pass, and stop who runs away. What passes none is counted."""
+        new = not isinstance(posting, Capture)  # that one goes on with what its hold began
         transaction = self.limits.usage_counts or not isinstance(posting, Usage)
         refusal = (
-            (self._of_a_transaction(posting) if transaction else None)
+            (self._of_a_transaction(posting, new=new) if transaction else None)
             or self._of_the_spender(posting)
             or self._of_the_account(posting)
         )
         if refusal is None:
             self.count(posting.account, posting.actor, posting.amount, at=self.at)
-            self._transactions[posting.account, f"{self.at:{DAY}}"] += transaction
+            self._transactions[posting.account, f"{self.at:{DAY}}"] += transaction and new
         return refusal
+
+    def within_limits(self, asked: Posting) -> int:
+        """Count as much of a spend as passes no limit, and tell how much it is; the rest may be asked for another time.
+
+        First comes what is refused and no more: one spends too much at once, or is stopped, or has no more of his own.
+        Of what that leaves the hour may have room for a part only: then the other part is a spend beyond the hour.
+        """
+        id, name, most = asked.account, asked.actor, self.limits.per_transaction
+        if self._is_stopped(id, name):
+            return 0
+        allowed = _most(asked.amount, lambda n: (most is None or n <= most) and not self._beyond_his_own(id, name, n))
+        fits = _most(allowed, lambda n: not self._beyond_the_hour(id, name, n))
+        self.count(id, name, fits, at=self.at)
+        if fits < allowed:
+            rest = msgspec.structs.replace(asked, amount=allowed - fits)
+            assert (self._of_the_spender(rest) or self._of_the_account(rest)) == "runaway"
+        return fits
+
+    def tally(self, who: Who, hour: datetime) -> tuple[int, ...]:
+        """Read what was noted of one by an hour: of it, of the one before; of the day, and of a spender the month."""
+        id, actor = who
+        spent = [self._spent[who, HOUR, f"{at:{HOUR}}"] for at in (hour, hour - timedelta(hours=1))]
+        if actor is None:
+            return *spent, self._transactions[id, f"{hour:{DAY}}"]
+        return *spent, self._spent[who, DAY, f"{hour:{DAY}}"], self._spent[who, MONTH, f"{hour:{MONTH}}"]
 
     def count(self, id: UUID, actor: str | None, amount: int, *, at: datetime) -> None:
         """Note that this much was spent, or less than nothing: given back to when it was noted, as far as it is."""
@@ -63,9 +91,10 @@ class Watch(Paper):
                 self._spent[noted] = max(self._spent[noted] + amount, 0)
 
     def free(self, hold: Held, state: str) -> int:
-        """Count what it reserved no more, from when it was placed on."""
-        if not hold.set_aside:
-            self.count(hold.account, hold.actor, -hold.left, at=hold.placed_at)
+        """Count what it reserved no more, each part when it was reserved."""
+        for part in hold.parts:
+            if part.at is not None:
+                self.count(hold.account, hold.actor, -part.left, at=part.at)
         return super().free(hold, state)
 
     def settle_what_is_due(self, id: UUID) -> None:
@@ -130,11 +159,11 @@ class Watch(Paper):
         account = self.accounts[id]
         return max(account.overdraft, account.overdraft_limit if account.state in ("open", "stopped") else 0)
 
-    def _of_a_transaction(self, posting: Posting) -> str | None:
+    def _of_a_transaction(self, posting: Posting, *, new: bool) -> str | None:
         most, often = self.limits.per_transaction, self.limits.transactions_per_day
         if most is not None and posting.amount > most:
             return "above_transaction_limit"
-        if often is not None and self._transactions[posting.account, f"{self.at:{DAY}}"] >= often:
+        if new and often is not None and self._transactions[posting.account, f"{self.at:{DAY}}"] >= often:
             return "too_many_transactions"
         return None
 
@@ -142,18 +171,40 @@ class Watch(Paper):
         id, name, amount = posting.account, posting.actor, posting.amount
         if name is None or not self._knows(id, name):
             return None
-        spender = self._spender(id, name)
-        if spender.stopped and (spender.resumes_at is None or spender.resumes_at > self.at):
+        if self._is_stopped(id, name):
             return "stopped"
-        if spender.stopped:
-            self._go_on(id, name, by=None)
-        for period, limit in ((DAY, spender.day_limit), (MONTH, spender.month_limit)):
-            if limit is not None and self._spent[(id, name), period, f"{self.at:{period}}"] + amount > limit:
-                return "above_own_limit"
+        if self._beyond_his_own(id, name, amount):
+            return "above_own_limit"
         if not self._runs_away(id, name, amount, self.limits.actor_per_hour):
             return None
+        spender = self._spender(id, name)
         spender.stopped, spender.resumes_at = True, self._until()
         return "runaway"
+
+    def _is_stopped(self, id: UUID, name: str | None) -> bool:
+        """Tell whether one is stopped; if his time has come he goes on, now that he spends."""
+        if name is None or not self._knows(id, name):
+            return False
+        spender = self._spender(id, name)
+        if spender.stopped and spender.resumes_at is not None and spender.resumes_at <= self.at:
+            self._go_on(id, name, by=None)
+        return spender.stopped
+
+    def _beyond_his_own(self, id: UUID, name: str | None, amount: int) -> bool:
+        if name is None or not self._knows(id, name):
+            return False
+        spender = self._spender(id, name)
+        return any(
+            limit is not None and self._spent[(id, name), period, f"{self.at:{period}}"] + amount > limit
+            for period, limit in ((DAY, spender.day_limit), (MONTH, spender.month_limit))
+        )
+
+    def _beyond_the_hour(self, id: UUID, name: str | None, amount: int) -> bool:
+        """Tell whether a spend passes what may be spent within an hour: by him, or by all who spend of the account."""
+        hours: list[tuple[str | None, int | None]] = [(None, self.limits.account_per_hour)]
+        if self._knows(id, name):
+            hours.append((name, self.limits.actor_per_hour))
+        return any(limit is not None and self._within_an_hour(id, who) + amount > limit for who, limit in hours)
 
     def _of_the_account(self, posting: Posting) -> str | None:
         if not self._runs_away(posting.account, None, posting.amount, self.limits.account_per_hour):
@@ -191,3 +242,8 @@ class Watch(Paper):
 
     def _spender(self, id: UUID, name: str) -> Spender:
         return self.spenders.setdefault((id, name), Spender())
+
+
+def _most(amount: int, passes: Callable[[int], bool]) -> int:
+    """Find the largest part of an amount that passes, trying one after the other; nothing always does."""
+    return max((part for part in range(1, amount + 1) if passes(part)), default=0)
