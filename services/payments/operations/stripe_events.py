@@ -90,7 +90,7 @@ async def handle_stripe_event(
         outcome = await _apply(pool, stripe, settler, event, clock=clock)
         if event.type == FRAUD_WARNING and outcome == "applied":
             await _heed(pool, event, policies=policies, clock=clock)
-    if event.type in LISTED:
+    if event.type in LISTED:  # noted afterwards: whoever dies before handles it once more
         async with pool.connection() as conn:
             await handled_events.put(conn, event.id, at=clock.now())
     STRIPE_EVENTS.labels(event.type, outcome).inc()

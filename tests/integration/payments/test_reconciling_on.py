@@ -146,9 +146,8 @@ async def test_what_our_key_may_not_read_holds_up_nothing_else(
     monkeypatch.setattr(comparing_movements, "balance_transactions", refuse)
     for _ in range(2):
         await accountant.follow()
-    assert sorted(walk.what for walk in (await accountant.show()).walks if walk.ended_at) == [
-        "events", "lots", "purchases"
-    ]  # fmt: skip
+    walks = [walk for walk in (await accountant.show()).walks if walk.scope == "continuous"]
+    assert [walk.what for walk in walks if walk.ended_at] == ["events", "lots", "purchases"]
     failed = REGISTRY.get_sample_value("scrip_reconciliation_failures_total", {"what": "movements"})
     assert failed is not None
     assert failed >= 1
