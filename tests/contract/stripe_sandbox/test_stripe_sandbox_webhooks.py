@@ -108,7 +108,8 @@ async def test_events_are_listed_newest_first_by_age_and_types_page_by_page(clie
     await client.v1.products.create_async({"name": "Another"})
     params: Any = {"types": ["customer.created", "customer.updated"], "created": {"gte": began - 1}, "limit": 4}
     first = await client.v1.events.list_async(params)
-    rest = await client.v1.events.list_async({**params, "starting_after": first.data[-1].id, "limit": 2})
+    after: Any = {**params, "starting_after": first.data[-1].id, "limit": 2}
+    rest = await client.v1.events.list_async(after)
     told = [(event.type, event.to_dict()["data"]["object"]["id"]) for event in [*first.data, *rest.data]]
     kinds = ("customer.updated", "customer.created")
     assert (first.has_more, told) == (True, [(kind, customer) for kind in kinds for customer in reversed(made)])
@@ -117,8 +118,9 @@ async def test_events_are_listed_newest_first_by_age_and_types_page_by_page(clie
         assert [one for one in (await client.v1.events.list_async(narrow)).data if one.created >= began] == []
     with pytest.raises(stripe.InvalidRequestError):
         await client.v1.events.list_async({"types": ["customer.created"] * 21})
+    after["starting_after"] = "evt_forgotten"
     with pytest.raises(stripe.InvalidRequestError) as refused:
-        await client.v1.events.list_async({**params, "starting_after": "evt_forgotten"})
+        await client.v1.events.list_async(after)
     assert refused.value.code == "resource_missing"
 
 
