@@ -31,6 +31,14 @@ MONEY_DRIFT = Gauge(
 RECONCILIATION_REPAIRS = Counter(
     "scrip_reconciliation_repairs_total", "What did not agree between the books, and was mended", ["kind"]
 )
+RECONCILIATION_FAILURES = Counter(
+    "scrip_reconciliation_failures_total", "Steps of comparing books that failed, but for who did not answer", ["what"]
+)
+RECONCILIATION_LAG = Gauge(
+    "scrip_reconciliation_lag_seconds",
+    "How long ago the time is up to which all was compared (continuous), or the begin of the last pass (full)",
+    ["what", "scope"],
+)
 LEDGER_POSTINGS = Counter("scrip_ledger_postings_total", "Postings the ledger decided", ["kind", "outcome"])
 ACCOUNTS_NOT_SETTLED = Counter(
     "scrip_accounts_not_settled_total", "Times that what is due in an account could not be posted"

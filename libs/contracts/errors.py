@@ -237,6 +237,13 @@ TOO_MANY_CARDS = ErrorCode(
     "Too many saved cards",
     "The account has as many cards saved, or about to be saved, as it may have; remove one first.",
 )
+RECONCILIATION_STOPPED = ErrorCode(
+    "PAY048",
+    502,
+    "Reconciliation stopped",
+    "What is left of the pass cannot go on, and will not by itself: the log line `reconciliation.failed` says why. All "
+    "else of it is through.",
+)
 
 CODES: dict[str, ErrorCode] = {value.code: value for value in list(globals().values()) if isinstance(value, ErrorCode)}
 """Every code by its name."""

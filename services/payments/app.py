@@ -65,7 +65,7 @@ async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
             gift_cards.routes(pool, stripe, clock, terms),
             vouchers.routes(pool, clock, terms.catalogue, codes),
             catalogue.routes(pool, StripeCatalogue(stripe), clock, terms.catalogue),
-            reconciliation.routes(Sides(pool, stripe, credits, clock)),
+            reconciliation.routes(Sides(pool, stripe, credits, clock, terms.catalogue.policies)),
             reports.routes(pool, livemode=stripe.livemode),
         )
     return foundation.parts(app, clients=[stripe, to_credits], jobs=work)

@@ -42,7 +42,7 @@ def jobs(
         return await look_at_waiting(pool, stripe, clock=clock)
 
     async def reconciliation() -> int:
-        return await reconcile(Sides(pool, stripe, credits, clock))
+        return await reconcile(Sides(pool, stripe, credits, clock, policies))
 
     return [
         Job("resolve_purchases", purchases, every_seconds=5),

@@ -1,5 +1,6 @@
 """Reconciliation: Stripe's books, payments' and the ledger's are compared; how far that is, and what did not agree."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field
@@ -7,8 +8,8 @@ from pydantic import AwareDatetime, Field
 from ..ids import FindingId, PurchaseId
 from .base import Answer, Request
 
-What = Literal["movements", "purchases", "lots"]
-"""Money that moved at Stripe; what was paid here; the ledger's lots that were bought."""
+What = Literal["movements", "events", "purchases", "lots"]
+"""Money that moved at Stripe; what else happened there; what was paid here; the ledger's lots that were bought."""
 
 Scope = Literal["continuous", "full"]
 """Following what is new; going through the last weeks again."""
@@ -16,8 +17,12 @@ Scope = Literal["continuous", "full"]
 FindingKind = Literal[
     "payment_missed", "refund_missed", "dispute_missed", "payment_differs", "payment_unsettled", "payment_missing",
     "unknown_purchase", "lots_missing", "lots_differ", "not_taken_back", "lot_without_payment", "totals_differ",
+    "event_missed", "event_unhandled", "entry_unreadable",
 ]  # fmt: skip
 """What did not agree; the runbook says what each means."""
+
+EARLIEST = datetime(2011, 9, 29, tzinfo=UTC)
+"""When Stripe opened: nobody has books that are older."""
 
 
 class StepOrder(Request):
@@ -25,8 +30,9 @@ class StepOrder(Request):
 
     begin: bool = False
     """Begin it anew, instead of going on with the one that is under way."""
-    since: AwareDatetime | None = None
-    """From when on; 35 days ago if it is absent. Only where one begins."""
+    since: Annotated[AwareDatetime, Field(ge=EARLIEST)] | None = None
+    """From when on, at the earliest 2011-09-29, when Stripe opened; 35 days ago if it is absent. Only where one begins.
+    """
 
 
 class ResolveFinding(Request):

@@ -190,7 +190,9 @@ class Report(Answer, Generic[R]):
     totals: list[R]
     """The sums of the rows; a row's currency, and what it is settled in, tell them apart."""
     as_of: AwareDatetime | None
-    """Up to when the books are followed, seconds (of credits) or minutes (of money) ago; null if they never were."""
+    """Up to when the books are followed, seconds (of credits) or hours (of money, as Stripe shows it late) ago; null if
+    they never were.
+    """
 
 
 class MovementRow(Answer):

@@ -128,3 +128,9 @@ class NoSuchCardError(DomainError):
     """There is no such saved card, or it is not yours."""
 
     code = codes.NOT_FOUND
+
+
+class ReconciliationStoppedError(DomainError):
+    """What is left of the pass cannot go on, and will not by itself; all else of it is through."""
+
+    code = codes.RECONCILIATION_STOPPED

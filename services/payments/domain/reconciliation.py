@@ -14,11 +14,12 @@ from services.payments.domain.purchases import Purchase
 WHATS: tuple[What, ...] = get_args(What)
 """In the order in which they are gone through: what Stripe has first, as it may change what follows."""
 
-OVERLAP = timedelta(minutes=10)
-"""How much of what was gone through is gone through again, for what came late."""
+BACKWARD: tuple[What, ...] = ("movements", "events")
+"""Stripe lists what is newest first."""
 
 YOUNG: dict[What, timedelta] = {
     "movements": timedelta(minutes=2),
+    "events": timedelta(minutes=2),
     "purchases": timedelta(minutes=15),
     "lots": timedelta(0),
 }
@@ -27,15 +28,32 @@ YOUNG: dict[What, timedelta] = {
 LATE = timedelta(hours=2)
 """By when Stripe's balance shows what was paid; Stripe says that it takes an hour at most."""
 
+_OVERLAP = timedelta(minutes=10)
+
+EVENTS_KEPT = timedelta(days=40)
+"""For how long we know which events we have handled: longer than Stripe lists them."""
+
 REACH = timedelta(days=35)
 """How far a full pass goes back."""
 
 FULL_EVERY = timedelta(days=1)
 
+_HOUR = timedelta(hours=1)
+
 ARRIVAL = timedelta(minutes=5)
 """How long the ledger has for what it was told again."""
 
 LEDGER_KINDS: tuple[FindingKind, ...] = ("lots_missing", "lots_differ", "not_taken_back")
+
+
+def overlap(what: What, *, followed: datetime, until: datetime) -> timedelta:
+    """Tell how much of what was gone through is gone through again, for what came late.
+
+    Whoever pays, Stripe's balance may show it late: each hour all that may have been late is gone through.
+    """
+    if what == "movements" and followed.replace(minute=0, second=0, microsecond=0) + _HOUR <= until:
+        return LATE + _HOUR
+    return _OVERLAP
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +69,11 @@ class Walk:
     compared: int
     steps: int
     ended_at: datetime | None
+
+    @property
+    def followed(self) -> datetime:
+        """Tell up to when all was gone through; of a full pass, when it was begun."""
+        return self.since if self.ended_at is None and self.scope == "continuous" else self.until
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,22 @@
 """Stripe to us: money that moved there and that our record does not show is looked at, by the way of all webhooks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
 
 from libs.chassis.broker.retrying import RETRYABLE
 from libs.chassis.telemetry import log
 from libs.contracts.http.reconciliation_v1 import FindingKind
 from services.payments.clients.stripe_lists import balance_transactions
-from services.payments.domain.movements import Movement, MovementKind, Recorded, shows, shows_after_looking
+from services.payments.domain.movements import (
+    BalanceTransaction,
+    Movement,
+    MovementKind,
+    Recorded,
+    shows,
+    shows_after_looking,
+)
 from services.payments.domain.reconciliation import Disagreement, Page, Walk
 from services.payments.operations import settlement
 from services.payments.operations.findings import Sides, close, record
@@ -29,14 +39,36 @@ _MISSED: dict[MovementKind, FindingKind] = {
 async def compare_movements(sides: Sides, walk: Walk) -> Page:
     """Compare a page of Stripe's balance with our record. Raises UnavailableError if Stripe does not answer."""
     entries = await balance_transactions(sides.stripe, since=walk.since, until=walk.until, after=walk.cursor)
-    found = [movement for entry in entries.data if (movement := Movement.of(entry)) is not None]
+    found = await _read_all(sides, entries.data)
     agreed = await _compare(sides, found) if found else []
     if agreed:
         async with sides.pool.transaction() as conn:
             await store.note(conn, agreed)
             await close(conn, _OPEN, [one.payment_intent for one in agreed], at=sides.clock.now())
-    last = entries.data[-1] if entries.more else None
-    return Page(len(entries.data), last.id if last else None, last.created_at if last else walk.since)
+    return Page(len(entries.data), entries.last, entries.reached or walk.since)
+
+
+async def _read_all(sides: Sides, entries: Sequence[Mapping[str, Any]]) -> list[Movement]:
+    """Read the entries that are of payments; one that cannot be read is found, and the others are gone on with."""
+    found, unreadable = list[Movement](), dict[str, str]()
+    for entry in entries:
+        try:
+            movement = Movement.of(BalanceTransaction.model_validate(entry))
+        except ValidationError as error:
+            log.exception("reconciliation.cannot_read", entry=entry["id"])
+            unreadable[str(entry["id"])] = f"not as we know them: {', '.join(sorted(_places(error)))}"
+        else:
+            found += [movement] if movement is not None else []
+    at = sides.clock.now()
+    async with sides.pool.transaction() as conn:
+        await close(conn, ("entry_unreadable",), [one.id for one in found], at=at)
+        for entry_id, why in unreadable.items():
+            await record(conn, Disagreement("entry_unreadable", entry_id, None, why), at=at)
+    return found
+
+
+def _places(error: ValidationError) -> set[str]:
+    return {".".join(str(part) for part in each["loc"]) for each in error.errors()}
 
 
 async def _compare(sides: Sides, found: Sequence[Movement]) -> list[Movement]:

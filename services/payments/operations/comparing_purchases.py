@@ -10,6 +10,7 @@ from libs.chassis.telemetry import log
 from libs.contracts import ids
 from libs.contracts.events.base import Event
 from libs.contracts.http.reconciliation_v1 import FindingKind
+from libs.contracts.http.returns_v1 import GrantedLot
 from services.payments.clients.stripe import StripeRefusedError
 from services.payments.domain.purchases import Purchase, Sight, difference
 from services.payments.domain.reconciliation import LATE, LEDGER_KINDS, Disagreement, Page, Walk, against_ledger
@@ -32,7 +33,7 @@ async def compare_purchases(sides: Sides, walk: Walk) -> Page | None:
     """
     since, after = _place(walk)
     async with sides.pool.connection() as conn:
-        if await reconciliation.untold(conn):
+        if await reconciliation.untold(conn, until=walk.until):
             return None
         paid = await purchases.paid_between(conn, since=since, until=walk.until, after=after, limit=_AT_ONCE)
         shown = await movements.charged(conn, [str(one.payment_intent) for one in paid])
@@ -62,24 +63,31 @@ async def compare_with_ledger(sides: Sides, paid: Sequence[Purchase], *, insist:
     if not bought:
         return
     lots = (await sides.credits.brought_by([one.id for one in bought])).lots
-    differ = {
-        one.id: found
-        for one in bought
-        if (found := against_ledger(one, settlement.to_take_back(one), [lot for lot in lots if lot.purchase == one.id]))
-    }
+    of: dict[UUID, list[GrantedLot]] = {one.id: [] for one in bought}
+    for lot in lots:
+        of[lot.purchase].append(lot)
+    differ = [one.id for one in bought if against_ledger(one, settlement.to_take_back(one), of[one.id])]
     agree = [ids.show("purchase", one.id) for one in bought if one.id not in differ]
     async with sides.pool.transaction() as conn:
         await close(conn, LEDGER_KINDS, agree, at=sides.clock.now())
-    for one in bought:
-        if one.id in differ:
-            kind, detail = differ[one.id]
-            await _found(sides, one, kind, detail, insist=insist)
+    for wrong in differ:
+        await _found(sides, wrong, of[wrong], insist=insist)
 
 
-async def _found(sides: Sides, purchase: Purchase, kind: FindingKind, detail: str, *, insist: bool) -> None:
-    name, at = ids.show("purchase", purchase.id), sides.clock.now()
-    mendable = kind in _MENDABLE
+async def _found(sides: Sides, wrong: UUID, lots: Sequence[GrantedLot], *, insist: bool) -> None:
+    """Compare once more, as others may have changed the purchase since it was read; while we look, nobody does.
+
+    What goes back is told in total, each total under a revision of its own: the newest under the newest. While
+    something about the account waits to be told, the ledger has not heard of all, and nothing is found.
+    """
+    name, at = ids.show("purchase", wrong), sides.clock.now()
     async with sides.pool.transaction() as conn:
+        purchase = await purchases.lock(conn, wrong)
+        found = against_ledger(purchase, settlement.to_take_back(purchase), lots)
+        if found is None or await reconciliation.untold_of(conn, purchase.account):
+            return
+        kind, detail = found
+        mendable = kind in _MENDABLE
         new = await record(conn, Disagreement(kind, name, purchase.id, detail), at=at, told_again=mendable)
         if mendable and (new or insist):
             await _tell_again(conn, purchase, kind, at=at)

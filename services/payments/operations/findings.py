@@ -10,23 +10,25 @@ from libs.chassis.callers import check_staff
 from libs.chassis.clock import Clock
 from libs.chassis.errors import NotFoundError
 from libs.chassis.pool import Connection, Pool
-from libs.chassis.telemetry import MONEY_DRIFT, RECONCILIATION_REPAIRS, log
+from libs.chassis.telemetry import MONEY_DRIFT, RECONCILIATION_LAG, RECONCILIATION_REPAIRS, log
 from libs.contracts import ids
+from libs.contracts.catalogue import Policies
 from libs.contracts.http.reconciliation_v1 import Finding, FindingKind
 from services.payments.clients.credits import CreditsClient
 from services.payments.clients.stripe import Stripe
 from services.payments.domain.reconciliation import ARRIVAL, Disagreement
-from services.payments.store import findings
+from services.payments.store import findings, reconciliation
 
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """Whose books are compared: ours, Stripe's and the ledger's; by our clock."""
+    """Whose books are compared: ours, Stripe's and the ledger's; by our clock, and by the policies that we follow."""
 
     pool: Pool
     stripe: Stripe
     credits: CreditsClient
     clock: Clock
+    policies: Policies
 
 
 async def record(
@@ -51,9 +53,13 @@ async def close(conn: Connection, kinds: Sequence[FindingKind], objects: Sequenc
 
 
 async def measure(pool: Pool, *, clock: Clock) -> int:
-    """Tell how much does not agree and is not explained, and have it shown to who watches."""
+    """Tell how much does not agree and is not explained; have it, and how far comparing is, shown to who watches."""
+    now = clock.now()
     async with pool.connection() as conn:
-        drift = await findings.drift(conn, arrived_before=clock.now() - ARRIVAL)
+        drift = await findings.drift(conn, arrived_before=now - ARRIVAL)
+        walks = await reconciliation.all_walks(conn)
+    for walk in walks:
+        RECONCILIATION_LAG.labels(walk.what, walk.scope).set((now - walk.followed).total_seconds())
     for kind in get_args(FindingKind):
         MONEY_DRIFT.labels(kind).set(drift.get(kind, 0))
     return sum(drift.values())
@@ -67,5 +73,5 @@ async def resolve(pool: Pool, finding: UUID, *, reason: str, caller: str, clock:
         found = await findings.get(conn, finding)
     if found is None:
         raise NotFoundError
-    log.warning("reconciliation.resolved", finding=ids.show("finding", finding), by=caller)
+    log.warning("reconciliation.resolved", finding=ids.show("finding", finding), by=caller, reason=reason)
     return found

@@ -7,15 +7,27 @@ step may be repeated: where it stands is recorded after it, and what it mends is
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 
+from libs.chassis.broker.retrying import RETRYABLE
 from libs.chassis.callers import check_staff
-from libs.chassis.errors import UnavailableError
 from libs.chassis.failpoints import reach
 from libs.chassis.leading import leading
 from libs.chassis.pool import Connection
-from libs.chassis.telemetry import log
+from libs.chassis.telemetry import RECONCILIATION_FAILURES, log
 from libs.contracts.http import reconciliation_v1 as contract
 from libs.contracts.http.reconciliation_v1 import Scope, StepDone, StepOrder, What
-from services.payments.domain.reconciliation import ARRIVAL, FULL_EVERY, OVERLAP, REACH, WHATS, YOUNG, Page, Walk
+from services.payments.domain.errors import ReconciliationStoppedError
+from services.payments.domain.reconciliation import (
+    ARRIVAL,
+    BACKWARD,
+    FULL_EVERY,
+    REACH,
+    WHATS,
+    YOUNG,
+    Page,
+    Walk,
+    overlap,
+)
+from services.payments.operations.comparing_events import compare_events
 from services.payments.operations.comparing_lots import compare_lots
 from services.payments.operations.comparing_movements import compare_movements
 from services.payments.operations.comparing_purchases import compare_purchases, recheck
@@ -28,6 +40,7 @@ Compare = Callable[[Sides, Walk], Awaitable[Page | None]]
 
 _COMPARE: dict[What, Compare] = {
     "movements": compare_movements,
+    "events": compare_events,
     "purchases": compare_purchases,
     "lots": compare_lots,
 }
@@ -36,28 +49,37 @@ _COMPARE: dict[What, Compare] = {
 async def reconcile(sides: Sides) -> int:
     """Follow what is new by a page of each, and go on with the full pass; returns how many pages of the new are left.
 
-    One process at a time. Whoever does not answer holds up only what he is asked for.
+    One process at a time. What fails, or waits for who does not answer, holds up only itself.
     """
     left = 0
-    async with sides.pool.connection() as conn, leading(conn, store.LOCK) as leads:
-        if leads:
-            for what in WHATS:
-                left += await _patiently(_follow(sides, what))
-            await _patiently(recheck(sides))
-            await _patiently(_go_on(sides))
-    await measure(sides.pool, clock=sides.clock)
+    try:
+        async with sides.pool.connection() as conn, leading(conn, store.LOCK) as leads:
+            if leads:
+                for what in WHATS:
+                    left += await _patiently(what, _follow(sides, what))
+                await _patiently("again", recheck(sides))
+                await _go_on(sides)
+    finally:
+        await measure(sides.pool, clock=sides.clock)
     return left
 
 
 async def step(sides: Sides, order: StepOrder, *, caller: str) -> StepDone:
-    """Go on with a full pass by a page, or begin one. Raises NotAllowedError, and UnavailableError."""
+    """Go on with a full pass by a page, or begin one. Raises NotAllowedError.
+
+    Raises UnavailableError or ReconciliationStoppedError if nothing of it can go on.
+    """
     check_staff(caller)
     async with sides.pool.connection() as conn, leading(conn, store.LOCK) as leads:
         if leads:
             if order.begin:
                 await _begin_full(sides, since=order.since, young={})
-            await _go_on(sides)
+            stopped = await _go_on(sides)
             await recheck(sides)
+            if isinstance(stopped, RETRYABLE):
+                raise stopped
+            if stopped is not None:
+                raise ReconciliationStoppedError from stopped
     async with sides.pool.connection() as conn:
         walks = [walk for walk in await store.all_walks(conn) if walk.scope == "full"]
         arriving = await findings.arriving(conn, told_since=sides.clock.now() - ARRIVAL)
@@ -82,12 +104,21 @@ async def show(sides: Sides) -> contract.Reconciliation:
         )
 
 
-async def _patiently(work: Awaitable[int]) -> int:
+async def _patiently(what: str, work: Awaitable[int]) -> int:
     try:
         return await work
-    except UnavailableError as error:
-        log.warning("reconciliation.later", reason=error.detail)
+    except Exception as error:
+        _note(what, error)
         return 0
+
+
+def _note(what: str, error: Exception) -> None:
+    """Say that a step failed: later it may not, unless it is our mistake or whoever set the keys'."""
+    if isinstance(error, RETRYABLE):
+        log.warning("reconciliation.later", what=what, reason=str(error))
+        return
+    RECONCILIATION_FAILURES.labels(what).inc()
+    log.error("reconciliation.failed", what=what, exc_info=error)
 
 
 async def _follow(sides: Sides, what: What) -> int:
@@ -96,36 +127,47 @@ async def _follow(sides: Sides, what: What) -> int:
         walk = await store.find(conn, what, "continuous")
         if walk is None or walk.ended_at is not None:
             until = sides.clock.now() - YOUNG[what]
-            since = (walk.until if walk is not None else until) - OVERLAP
+            followed = walk.until if walk is not None else until
+            since = followed - overlap(what, followed=followed, until=until)
             await _begin(conn, what, "continuous", since=min(since, until), until=until)
             walk = await store.find(conn, what, "continuous")
-    return int(walk is not None and await _turn(sides, walk))
+    page = await _turn(sides, walk) if walk is not None else None
+    return int(page is not None and page.cursor is not None)
 
 
-async def _go_on(sides: Sides) -> int:
-    """Compare the next page of the full pass, or begin one if the last was long ago; returns 1 if there is more."""
+async def _go_on(sides: Sides) -> Exception | None:
+    """Compare the next page of the full pass, or begin one if the last was long ago.
+
+    What fails is passed over for what does not; returns why, if all that is left failed.
+    """
     async with sides.pool.connection() as conn:
         walks = [walk for what in WHATS if (walk := await store.find(conn, what, "full")) is not None]
-    under_way = next((walk for walk in walks if walk.ended_at is None), None)
-    if under_way is None:
-        if not walks or sides.clock.now() - max(walk.until for walk in walks) >= FULL_EVERY:
-            await _begin_full(sides, since=None, young=YOUNG)
-        return 0
-    more = await _turn(sides, under_way)
-    if not more and under_way.what == WHATS[-1]:
-        await compare_totals(sides, under_way)
-    return int(more)
+    under_way = [walk for walk in walks if walk.ended_at is None]
+    if not under_way and (not walks or sides.clock.now() - max(walk.until for walk in walks) >= FULL_EVERY):
+        await _begin_full(sides, since=None, young=YOUNG)
+    stopped: Exception | None = None
+    for walk in under_way:
+        try:
+            page = await _turn(sides, walk)
+            if page is not None and page.cursor is None and len(under_way) == 1:
+                await compare_totals(sides, walks)
+        except Exception as error:
+            _note(walk.what, error)
+            stopped = stopped or error
+        else:
+            return None
+    return stopped
 
 
-async def _turn(sides: Sides, walk: Walk) -> bool:
+async def _turn(sides: Sides, walk: Walk) -> Page | None:
     page = await _COMPARE[walk.what](sides, walk)
     if page is None:
-        return False
+        return None
     reach("payments.reconcile.before_commit")
     async with sides.pool.transaction() as conn:
         await store.advance(conn, walk, page, at=sides.clock.now())
     reach("payments.reconcile.after_commit")
-    return page.cursor is not None
+    return page
 
 
 async def _begin_full(sides: Sides, *, since: datetime | None, young: Mapping[What, timedelta]) -> None:
@@ -137,12 +179,12 @@ async def _begin_full(sides: Sides, *, since: datetime | None, young: Mapping[Wh
 
 
 async def _begin(conn: Connection, what: What, scope: Scope, *, since: datetime, until: datetime) -> None:
-    reached = until if what == "movements" else since  # Stripe lists what is newest first
+    reached = until if what in BACKWARD else since
     await store.begin(conn, what, scope, since=since, until=until, reached=reached)
 
 
 def _shown(walk: Walk) -> contract.Walk:
-    gone = walk.until - walk.reached if walk.what == "movements" else walk.reached - walk.since
+    gone = walk.until - walk.reached if walk.what in BACKWARD else walk.reached - walk.since
     whole = max(walk.until - walk.since, timedelta(seconds=1))
     return contract.Walk(
         what=walk.what,

@@ -22,6 +22,7 @@ from libs.contracts.http.reports_v1 import (
     SalesRow,
     TriesRow,
 )
+from services.payments.domain.reconciliation import LATE
 from services.payments.domain.reports import GiftCards, half_up, permille, roll_forward
 from services.payments.store import reports as store
 from services.payments.store.reports import Span
@@ -79,7 +80,7 @@ async def _read(pool: Pool, read: Read, query: ReportQuery, *, livemode: bool) -
     span = _span(query, livemode=livemode, written=_WRITTEN[query.by])
     async with pool.connection() as conn, conn.transaction(isolation="repeatable_read", readonly=True):
         rows = await read(conn, span, most=MOST_ROWS + 1)
-        as_of = await store.followed_until(conn)
+        as_of = await store.followed_until(conn, late=LATE)
     if len(rows) > MOST_ROWS:
         raise InvalidRequestError(f"that has more than {MOST_ROWS} rows: ask for fewer days, or by month")
     return rows, as_of

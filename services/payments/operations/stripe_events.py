@@ -23,7 +23,7 @@ from services.payments.operations.disputing import note_warning
 from services.payments.operations.looking import look
 from services.payments.operations.settlement import Outcome
 from services.payments.operations.settling import Settler
-from services.payments.store import purchases
+from services.payments.store import handled_events, purchases
 
 PAID = "payment_intent.succeeded"
 """Final: the amount received never changes again, so the event itself is the fact."""
@@ -68,6 +68,9 @@ _OF_A_PAYMENT = REFUNDS | DISPUTES | {FRAUD_WARNING}
 TAKEN_UP = PAYMENTS | _OF_A_PAYMENT | {PAID, CHARGED} | SETUPS | CARDS
 """All that an endpoint is to be subscribed to."""
 
+LISTED = _OF_A_PAYMENT | SETUPS | CARDS
+"""What reconciliation asks for again, as nothing else tells of it; Stripe lists 20 types at most."""
+
 
 async def handle_stripe_event(
     pool: Pool, stripe: Stripe, settler: Settler, event: StripeEvent, *, policies: Policies, clock: Clock
@@ -87,6 +90,9 @@ async def handle_stripe_event(
         outcome = await _apply(pool, stripe, settler, event, clock=clock)
         if event.type == FRAUD_WARNING and outcome == "applied":
             await _heed(pool, event, policies=policies, clock=clock)
+    if event.type in LISTED:  # noted afterwards: whoever dies before handles it once more
+        async with pool.connection() as conn:
+            await handled_events.put(conn, event.id, at=clock.now())
     STRIPE_EVENTS.labels(event.type, outcome).inc()
     return outcome
 

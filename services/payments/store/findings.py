@@ -13,16 +13,20 @@ from services.payments.domain.reconciliation import Disagreement
 async def put(
     conn: Connection, found: Disagreement, *, at: datetime, repaired: bool = False, told_again: bool = False
 ) -> bool:
-    """Record what was found; False if it is known and open, or explained. What was mended before is open again."""
-    return (
+    """Record what was found; False if it is known and open, or explained just as it is.
+
+    What agreed meanwhile is open again, and so is what was explained and is another difference now.
+    """
+    new = (
         await conn.fetchval(
             """INSERT INTO finding (id, kind, object, purchase, detail, found_at, repaired_at, told_again_at)
                VALUES ($1, $2, $3, $4, $5, $6::timestamptz, CASE WHEN $7 THEN $6::timestamptz END,
                        CASE WHEN $8 THEN $6::timestamptz END)
                ON CONFLICT (kind, object) DO UPDATE
                   SET found_at = excluded.found_at, repaired_at = excluded.repaired_at, detail = excluded.detail,
-                      told_again_at = excluded.told_again_at
-                WHERE finding.repaired_at IS NOT NULL AND finding.resolved_at IS NULL
+                      told_again_at = excluded.told_again_at, resolved_at = NULL, resolved_by = NULL, reason = NULL
+                WHERE finding.repaired_at IS NOT NULL
+                   OR finding.resolved_at IS NOT NULL AND finding.detail <> excluded.detail
             RETURNING true""",
             new_id(),
             found.kind,
@@ -35,6 +39,20 @@ async def put(
         )
         is True
     )
+    if not new:
+        await _say_anew(conn, found)
+    return new
+
+
+async def _say_anew(conn: Connection, found: Disagreement) -> None:
+    """Have what is open say how it is now, so that whoever explains it explains that."""
+    await conn.execute(
+        """UPDATE finding SET detail = $3
+            WHERE kind = $1 AND object = $2 AND repaired_at IS NULL AND resolved_at IS NULL AND detail <> $3""",
+        found.kind,
+        found.object,
+        found.detail,
+    )
 
 
 async def tell_again(conn: Connection, kind: FindingKind, about: str, *, at: datetime) -> None:
@@ -45,16 +63,19 @@ async def tell_again(conn: Connection, kind: FindingKind, about: str, *, at: dat
 async def close(
     conn: Connection, kinds: Sequence[FindingKind], objects: Sequence[str], *, at: datetime
 ) -> list[FindingKind]:
-    """Note that these agree: what was open of them is mended. Returns of which kinds that was."""
+    """Note that these agree: what was open of them is mended. Returns of which kinds that was.
+
+    What was explained agrees, too, so that the explanation is of no later difference.
+    """
     rows = await conn.fetch(
         """UPDATE finding SET repaired_at = $3
-            WHERE kind = ANY($1) AND object = ANY($2) AND repaired_at IS NULL AND resolved_at IS NULL
-        RETURNING kind""",
+            WHERE kind = ANY($1) AND object = ANY($2) AND repaired_at IS NULL
+        RETURNING kind, resolved_at""",
         kinds,
         objects,
         at,
     )
-    return [row["kind"] for row in rows]
+    return [row["kind"] for row in rows if row["resolved_at"] is None]
 
 
 async def resolve(conn: Connection, finding: UUID, *, by: str, reason: str, at: datetime) -> None:
@@ -96,7 +117,8 @@ async def repaired_since(conn: Connection, since: datetime, *, limit: int) -> li
     rows = await conn.fetch(
         """SELECT id, kind, object, purchase, detail, found_at, told_again_at, repaired_at, resolved_at, resolved_by,
                   reason
-             FROM finding WHERE repaired_at >= $1 ORDER BY repaired_at DESC, id DESC LIMIT $2""",
+             FROM finding WHERE repaired_at >= $1 AND resolved_at IS NULL
+            ORDER BY repaired_at DESC, id DESC LIMIT $2""",
         since,
         limit,
     )
@@ -138,9 +160,7 @@ async def arriving(conn: Connection, *, told_since: datetime) -> bool:
     )
 
 
-async def open_objects(conn: Connection, kind: FindingKind) -> list[str]:
-    """Tell about what something of a kind is open."""
-    rows = await conn.fetch(
-        "SELECT object FROM finding WHERE kind = $1 AND repaired_at IS NULL AND resolved_at IS NULL", kind
-    )
+async def unmended(conn: Connection, kind: FindingKind) -> list[str]:
+    """Tell about what something of a kind is open or explained, and has not agreed since."""
+    rows = await conn.fetch("SELECT object FROM finding WHERE kind = $1 AND repaired_at IS NULL", kind)
     return [row["object"] for row in rows]

@@ -1,8 +1,10 @@
 """How far the books are compared."""
 
 from datetime import datetime
+from uuid import UUID
 
 from libs.chassis.pool import Connection
+from libs.contracts import ids
 from libs.contracts.http.reconciliation_v1 import Scope, What
 from services.payments.domain.reconciliation import Page, Walk
 
@@ -64,6 +66,20 @@ async def advance(conn: Connection, walk: Walk, page: Page, *, at: datetime) -> 
     )
 
 
-async def untold(conn: Connection) -> bool:
-    """Tell whether something waits in the outbox: then the ledger cannot have heard of everything."""
-    return await conn.fetchval("SELECT true FROM outbox WHERE published_at IS NULL LIMIT 1") is True
+async def untold(conn: Connection, *, until: datetime) -> bool:
+    """Tell whether something of before then waits in the outbox: then the ledger cannot have heard of all of it."""
+    return (
+        await conn.fetchval("SELECT true FROM outbox WHERE published_at IS NULL AND recorded_at <= $1 LIMIT 1", until)
+        is True
+    )
+
+
+async def untold_of(conn: Connection, account: UUID) -> bool:
+    """Tell the same of what is about one account."""
+    return (
+        await conn.fetchval(
+            "SELECT true FROM outbox WHERE published_at IS NULL AND $1 = ANY(keys) LIMIT 1",
+            ids.show("account", account),
+        )
+        is True
+    )

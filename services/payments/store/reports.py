@@ -1,6 +1,6 @@
 """What finance asks of the money that moved. Sums are of a time, `since` included and `until` not, and of one mode."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from libs.chassis.pool import Connection, Record
@@ -116,9 +116,13 @@ async def movements(conn: Connection, span: Span, *, after: str | None, limit: i
     )
 
 
-async def followed_until(conn: Connection) -> datetime | None:
-    """Tell up to when Stripe's balance is followed without a gap; None if it never was."""
+async def followed_until(conn: Connection, *, late: timedelta) -> datetime | None:
+    """Tell up to when Stripe's balance is followed without a gap; None if it never was.
+
+    Only each hour that is gone through again which the balance may have shown so late.
+    """
     return await conn.fetchval(  # type: ignore[no-any-return]
-        """SELECT CASE WHEN ended_at IS NULL THEN since ELSE until END
-             FROM reconciliation WHERE what = 'movements' AND scope = 'continuous'"""
+        """SELECT date_trunc('hour', CASE WHEN ended_at IS NULL THEN since ELSE until END, 'UTC') - $1::interval
+             FROM reconciliation WHERE what = 'movements' AND scope = 'continuous'""",
+        late,
     )

@@ -100,6 +100,30 @@ async def test_events_can_be_listed_by_whether_they_were_delivered(
         await client.v1.events.list_async({"type": "customer.created", "types": ["customer.created"]})
 
 
+async def test_events_are_listed_newest_first_by_age_and_types_page_by_page(client: stripe.StripeClient) -> None:
+    began = int(time.time())
+    made = [(await client.v1.customers.create_async({})).id for _ in range(3)]
+    for customer in made:
+        await client.v1.customers.update_async(customer, {"name": "Ada"})
+    await client.v1.products.create_async({"name": "Another"})
+    params: Any = {"types": ["customer.created", "customer.updated"], "created": {"gte": began - 1}, "limit": 4}
+    first = await client.v1.events.list_async(params)
+    after: Any = {**params, "starting_after": first.data[-1].id, "limit": 2}
+    rest = await client.v1.events.list_async(after)
+    told = [(event.type, event.to_dict()["data"]["object"]["id"]) for event in [*first.data, *rest.data]]
+    kinds = ("customer.updated", "customer.created")
+    assert (first.has_more, told) == (True, [(kind, customer) for kind in kinds for customer in reversed(made)])
+    for created in ({"lt": began - 1}, {"gt": int(time.time()) + 60}):
+        narrow: Any = {**params, "created": created, "types": ["product.created"]}
+        assert [one for one in (await client.v1.events.list_async(narrow)).data if one.created >= began] == []
+    with pytest.raises(stripe.InvalidRequestError):
+        await client.v1.events.list_async({"types": ["customer.created"] * 21})
+    after["starting_after"] = "evt_forgotten"
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        await client.v1.events.list_async(after)
+    assert refused.value.code == "resource_missing"
+
+
 async def test_a_lost_event_can_be_delivered_after_all(
     client: stripe.StripeClient, sandbox: RunningSandbox, receiver: Receiver
 ) -> None:

@@ -299,6 +299,7 @@ CALLS = {
     "refunds.list": Call("GET", "/v1/refunds", refund),
     "disputes.list": Call("GET", "/v1/disputes", buy_unheard),
     "balance_transactions.list": Call("GET", "/v1/balance_transactions", buy_and_go_away),
+    "events.list": Call("GET", "/v1/events", buy_and_go_away),
     "products.list": Call("GET", "/v1/products", sell),
     "products.create": Call("POST", "/v1/products", sell),
     "products.update": Call("POST", "/v1/products/*", sell),

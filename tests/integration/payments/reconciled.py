@@ -49,7 +49,8 @@ class Accountant:
     @property
     def sides(self) -> Sides:
         """Whose books."""
-        return Sides(self.shop.pool, self.shop.stripe, self.shop.bank.credits, self.shop.clock)
+        shop = self.shop
+        return Sides(shop.pool, shop.stripe, shop.bank.credits, shop.clock, shop.catalogue.policies)
 
     async def follow(self) -> int:
         """Have the job come round."""
