@@ -22,7 +22,12 @@ from libs.contracts import ids
 from libs.contracts.http.reconciliation_v1 import Finding, Reconciliation, ResolveFinding, StepDone, StepOrder
 from libs.contracts.money import Money
 
-_WORDS = {"movements": "money moved at Stripe", "purchases": "purchases paid here", "lots": "lots of the ledger"}
+_WORDS = {
+    "movements": "money moved at Stripe",
+    "purchases": "purchases paid here",
+    "vouchers": "vouchers redeemed here",
+    "lots": "lots of the ledger",
+}
 _AGAIN_SECONDS = 0.2
 _PATIENCE_SECONDS = 120.0
 

@@ -7,8 +7,8 @@ from pydantic import AwareDatetime, Field
 from ..ids import FindingId, PurchaseId
 from .base import Answer, Request
 
-What = Literal["movements", "purchases", "lots"]
-"""Money that moved at Stripe; what was paid here; the ledger's lots that were bought."""
+What = Literal["movements", "purchases", "vouchers", "lots"]
+"""Money that moved at Stripe; what was paid here, and redeemed; the ledger's lots that were bought or redeemed."""
 
 Scope = Literal["continuous", "full"]
 """Following what is new; going through the last weeks again."""
@@ -16,6 +16,7 @@ Scope = Literal["continuous", "full"]
 FindingKind = Literal[
     "payment_missed", "refund_missed", "dispute_missed", "payment_differs", "payment_unsettled", "payment_missing",
     "unknown_purchase", "lots_missing", "lots_differ", "not_taken_back", "lot_without_payment", "totals_differ",
+    "voucher_lot_missing", "voucher_lot_differs", "voucher_not_taken_back", "lot_without_voucher",
 ]  # fmt: skip
 """What did not agree; the runbook says what each means."""
 

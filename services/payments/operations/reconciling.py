@@ -20,6 +20,7 @@ from services.payments.operations.comparing_lots import compare_lots
 from services.payments.operations.comparing_movements import compare_movements
 from services.payments.operations.comparing_purchases import compare_purchases, recheck
 from services.payments.operations.comparing_totals import compare_totals
+from services.payments.operations.comparing_vouchers import compare_vouchers, recheck_vouchers
 from services.payments.operations.findings import Sides, measure
 from services.payments.store import findings, movements
 from services.payments.store import reconciliation as store
@@ -29,6 +30,7 @@ Compare = Callable[[Sides, Walk], Awaitable[Page | None]]
 _COMPARE: dict[What, Compare] = {
     "movements": compare_movements,
     "purchases": compare_purchases,
+    "vouchers": compare_vouchers,
     "lots": compare_lots,
 }
 
@@ -44,6 +46,7 @@ async def reconcile(sides: Sides) -> int:
             for what in WHATS:
                 left += await _patiently(_follow(sides, what))
             await _patiently(recheck(sides))
+            await _patiently(recheck_vouchers(sides))
             await _patiently(_go_on(sides))
     await measure(sides.pool, clock=sides.clock)
     return left
@@ -58,6 +61,7 @@ async def step(sides: Sides, order: StepOrder, *, caller: str) -> StepDone:
                 await _begin_full(sides, since=order.since, young={})
             await _go_on(sides)
             await recheck(sides)
+            await recheck_vouchers(sides)
     async with sides.pool.connection() as conn:
         walks = [walk for walk in await store.all_walks(conn) if walk.scope == "full"]
         arriving = await findings.arriving(conn, told_since=sides.clock.now() - ARRIVAL)
