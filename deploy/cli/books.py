@@ -100,6 +100,9 @@ def _redeemed(voucher: str, record: dict[str, Any] | None, lots: list[dict[str, 
     granted = ("account_id", "granted", "kind", "cost_minor", "currency")
     if [tuple(lot[name] for name in granted) for lot in lots] != [tuple(record[name] for name in known)]:
         yield f"{voucher}: what was redeemed is not what was granted"
+    told = (record["taken_back_revision"] or 0, record["taken_back"] or 0)
+    if any(lot["revision"] < told[0] or lot["taken_back"] > told[1] for lot in lots):
+        yield f"{voucher}: what was taken back of it is not what was told to be"
 
 
 def _money(purchase: str, payment: dict[str, Any], record: dict[str, Any]) -> Iterator[str]:

@@ -26,6 +26,7 @@ _WORDS = {
     "movements": "money moved at Stripe",
     "events": "other events at Stripe",
     "purchases": "purchases paid here",
+    "vouchers": "vouchers redeemed here",
     "lots": "lots of the ledger",
 }
 _AGAIN_SECONDS = 0.2

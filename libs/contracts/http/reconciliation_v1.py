@@ -8,8 +8,9 @@ from pydantic import AwareDatetime, Field
 from ..ids import FindingId, PurchaseId
 from .base import Answer, Request
 
-What = Literal["movements", "events", "purchases", "lots"]
-"""Money that moved at Stripe; what else happened there; what was paid here; the ledger's lots that were bought."""
+What = Literal["movements", "events", "purchases", "vouchers", "lots"]
+"""Money that moved at Stripe; what else happened there; what was paid here, and redeemed; the ledger's lots that were
+bought or redeemed."""
 
 Scope = Literal["continuous", "full"]
 """Following what is new; going through the last weeks again."""
@@ -17,6 +18,7 @@ Scope = Literal["continuous", "full"]
 FindingKind = Literal[
     "payment_missed", "refund_missed", "dispute_missed", "payment_differs", "payment_unsettled", "payment_missing",
     "unknown_purchase", "lots_missing", "lots_differ", "not_taken_back", "lot_without_payment", "totals_differ",
+    "voucher_lot_missing", "voucher_lot_differs", "voucher_not_taken_back", "lot_without_voucher",
     "event_missed", "event_unhandled", "entry_unreadable",
 ]  # fmt: skip
 """What did not agree; the runbook says what each means."""

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from ..credits import Credits, RequestedCredits
 from ..events.payments_v1 import LotKind
-from ..ids import AccountId, LotId, PurchaseId
+from ..ids import AccountId, LotId, PurchaseId, VoucherId
 from .base import Answer, Request
 
 
@@ -85,10 +85,45 @@ class GrantedLot(Answer):
     """How many went back."""
 
 
+class VoucherLotsAsked(Request):
+    """Ask what redeemed vouchers and gift cards brought."""
+
+    vouchers: Annotated[list[VoucherId], Field(max_length=500)]
+    """The vouchers."""
+
+
+class RedeemedLot(Answer):
+    """A lot that a redeemed voucher or gift card brought, as payments compares it."""
+
+    lot: LotId
+    """The lot."""
+    account: AccountId
+    """Whose it is."""
+    voucher: VoucherId
+    """What brought it."""
+    kind: LotKind
+    """Of which kind it is."""
+    granted: Credits
+    """How many credits it brought."""
+    taken_back: Credits
+    """How many went back: of what was to go back, those that were not spent."""
+    revision: int
+    """The revision under which it was last told how many are to go back; 0 if it never was."""
+
+
+class RedeemedLots(Answer):
+    """Lots that vouchers and gift cards brought."""
+
+    lots: list[RedeemedLot]
+    """The lots."""
+
+
 class GrantedLots(Answer):
     """Lots that purchases brought."""
 
     lots: list[GrantedLot]
     """The lots, by id where a list is gone through."""
+    redeemed: list[RedeemedLot] = []
+    """Those that vouchers brought, where a list is gone through."""
     last: LotId | None = None
     """Up to which all lots were looked at; none if there are no more."""

@@ -1,4 +1,4 @@
-"""Lots that were bought: what is left of a purchase's, setting it aside for a refund, and all of them to compare."""
+"""Lots that were bought or redeemed: what is left of a purchase's, setting it aside, and all of them to compare."""
 
 from typing import Annotated
 
@@ -7,7 +7,15 @@ from fastapi import APIRouter, Depends, Query
 from libs.chassis.clock import Clock
 from libs.chassis.internal_api import calling_service
 from libs.chassis.pool import Pool
-from libs.contracts.http.returns_v1 import GrantedLots, LotsAsked, PurchaseLots, SetAside, SetAsideOrder
+from libs.contracts.http.returns_v1 import (
+    GrantedLots,
+    LotsAsked,
+    PurchaseLots,
+    RedeemedLots,
+    SetAside,
+    SetAsideOrder,
+    VoucherLotsAsked,
+)
 from libs.contracts.ids import LotId
 from services.credits.api.paths import Account, Purchase, Refund
 from services.credits.operations import returns
@@ -25,8 +33,13 @@ def routes(pool: Pool, ledger: Ledger, clock: Clock) -> APIRouter:
 
     @router.get("/purchase-lots", operation_id="listBoughtLots")
     async def bought_after(after: Annotated[LotId | None, Query()] = None) -> GrantedLots:
-        """Go through all lots by id, 500 at once, and tell those that were bought."""
+        """Go through all lots by id, 500 at once, and tell those that were bought or came of vouchers."""
         return await returns.bought_after(pool, after)
+
+    @router.post("/voucher-lots", operation_id="findVoucherLots")
+    async def redeemed_by(asked: VoucherLotsAsked) -> RedeemedLots:
+        """Tell which lots redeemed vouchers and gift cards brought; at most 500 vouchers."""
+        return await returns.redeemed_by(pool, asked.vouchers)
 
     @router.get("/accounts/{account}/purchases/{purchase}/lots", operation_id="listPurchaseLots")
     async def purchase_lots(account: Account, purchase: Purchase) -> PurchaseLots:

@@ -12,7 +12,15 @@ from libs.chassis.errors import NotFoundError
 from libs.chassis.pool import Pool
 from libs.contracts import ids
 from libs.contracts.events.payments_v1 import LotKind
-from libs.contracts.http.returns_v1 import GrantedLot, GrantedLots, LotSetAside, PurchaseLots, SetAsideOrder
+from libs.contracts.http.returns_v1 import (
+    GrantedLot,
+    GrantedLots,
+    LotSetAside,
+    PurchaseLots,
+    RedeemedLot,
+    RedeemedLots,
+    SetAsideOrder,
+)
 from libs.contracts.http.returns_v1 import PurchaseLot as ShownLot
 from libs.contracts.http.returns_v1 import SetAside as Answer
 from services.credits.domain.errors import RefusedError
@@ -45,11 +53,22 @@ async def brought_by(pool: Pool, purchases: Sequence[UUID]) -> GrantedLots:
     return GrantedLots(lots=[GrantedLot(**lot._asdict()) for lot in found])
 
 
-async def bought_after(pool: Pool, lot: UUID | None) -> GrantedLots:
-    """Tell which of the next lots were bought, in the order of their ids."""
+async def redeemed_by(pool: Pool, vouchers: Sequence[UUID]) -> RedeemedLots:
+    """Tell which lots vouchers brought, whoever has them."""
     async with pool.connection() as conn:
-        found, last = await store.bought_after(conn, lot or UUID(int=0), limit=_LOTS_AT_ONCE)
-    return GrantedLots(lots=[GrantedLot(**one._asdict()) for one in found], last=last)
+        found = await store.redeemed_by(conn, [ids.show("voucher", voucher) for voucher in vouchers])
+    return RedeemedLots(lots=[RedeemedLot(**lot._asdict()) for lot in found])
+
+
+async def bought_after(pool: Pool, lot: UUID | None) -> GrantedLots:
+    """Tell which of the next lots were bought or redeemed, in the order of their ids."""
+    async with pool.connection() as conn:
+        bought, redeemed, last = await store.bought_after(conn, lot or UUID(int=0), limit=_LOTS_AT_ONCE)
+    return GrantedLots(
+        lots=[GrantedLot(**one._asdict()) for one in bought],
+        redeemed=[RedeemedLot(**one._asdict()) for one in redeemed],
+        last=last,
+    )
 
 
 async def set_aside(

@@ -1,4 +1,4 @@
-"""The lots that a purchase brought, and what of them is set aside."""
+"""The lots that a purchase or a voucher brought, and what of them is set aside."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, get_args
@@ -17,6 +17,18 @@ class BoughtLot(NamedTuple):
     kind: LotKind
     granted: int
     taken_back: int
+
+
+class RedeemedLot(NamedTuple):
+    """A lot that a voucher brought, named by its public id; `revision` tells which news of it were the last."""
+
+    lot: UUID
+    account: UUID
+    voucher: str
+    kind: LotKind
+    granted: int
+    taken_back: int
+    revision: int
 
 
 class PurchaseLot(NamedTuple):
@@ -60,13 +72,27 @@ async def brought_by(conn: Connection, purchases: Sequence[str]) -> list[BoughtL
     return [BoughtLot(*row) for row in rows]
 
 
-async def bought_after(conn: Connection, lot: UUID, *, limit: int) -> tuple[list[BoughtLot], UUID | None]:
-    """Look at so many lots after this one, by id: those that were bought, and the last that was looked at, if any."""
+async def redeemed_by(conn: Connection, vouchers: Sequence[str]) -> list[RedeemedLot]:
+    """Read all lots that vouchers brought."""
     rows = await conn.fetch(
-        """SELECT id, account_id, reference_id, kind, granted, taken_back, reference_type FROM lot
+        """SELECT id, account_id, reference_id, kind, granted, taken_back, revision FROM lot
+            WHERE kind = ANY($1) AND reference_type = 'voucher' AND reference_id = ANY($2)""",
+        get_args(LotKind),
+        vouchers,
+    )
+    return [RedeemedLot(*row) for row in rows]
+
+
+async def bought_after(
+    conn: Connection, lot: UUID, *, limit: int
+) -> tuple[list[BoughtLot], list[RedeemedLot], UUID | None]:
+    """Look at so many lots after this one, by id: those that were bought, those of vouchers, and the last, if any."""
+    rows = await conn.fetch(
+        """SELECT id, account_id, reference_id, kind, granted, taken_back, revision, reference_type FROM lot
             WHERE id > $1 ORDER BY id LIMIT $2""",
         lot,
         limit,
     )
     bought = [BoughtLot(*row[:6]) for row in rows if row["reference_type"] == "purchase"]
-    return bought, rows[-1]["id"] if rows else None
+    redeemed = [RedeemedLot(*row[:7]) for row in rows if row["reference_type"] == "voucher"]
+    return bought, redeemed, rows[-1]["id"] if rows else None

@@ -8,7 +8,15 @@ from libs.contracts import ids
 from libs.contracts.credits import format_credits
 from libs.contracts.events.payments_v1 import LotToTakeBack
 from libs.contracts.http.limits_v1 import PurchaseAllowed, PurchaseCheck
-from libs.contracts.http.returns_v1 import GrantedLots, LotsAsked, PurchaseLots, SetAside, SetAsideOrder
+from libs.contracts.http.returns_v1 import (
+    GrantedLots,
+    LotsAsked,
+    PurchaseLots,
+    RedeemedLots,
+    SetAside,
+    SetAsideOrder,
+    VoucherLotsAsked,
+)
 
 
 class CreditsClient:
@@ -47,6 +55,11 @@ class CreditsClient:
         asked = LotsAsked.model_validate({"purchases": [ids.show("purchase", purchase) for purchase in purchases]})
         return await self._service.post("/purchase-lots", asked, GrantedLots, caller="service:payments")
 
+    async def redeemed_by(self, vouchers: Sequence[UUID]) -> RedeemedLots:
+        """Tell which lots redeemed vouchers and gift cards brought; at most 500 vouchers."""
+        asked = VoucherLotsAsked.model_validate({"vouchers": [ids.show("voucher", voucher) for voucher in vouchers]})
+        return await self._service.post("/voucher-lots", asked, RedeemedLots, caller="service:payments")
+
     async def bought_after(self, lot: str) -> GrantedLots:
-        """Go through all lots by id: tell those of the next that were bought, and the last that was looked at."""
+        """Go through all lots by id: tell which of the next were bought or redeemed, and the last looked at."""
         return await self._service.get("/purchase-lots", GrantedLots, params={"after": lot})

@@ -21,6 +21,7 @@ YOUNG: dict[What, timedelta] = {
     "movements": timedelta(minutes=2),
     "events": timedelta(minutes=2),
     "purchases": timedelta(minutes=15),
+    "vouchers": timedelta(minutes=15),
     "lots": timedelta(0),
 }
 """What is younger may still be on its way to the other side, and is left alone unless somebody asks."""

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from libs.contracts.http.reconciliation_v1 import FindingKind
+from libs.contracts.http.returns_v1 import RedeemedLot
 from libs.contracts.money import Money
 
 _BYTES = 10
@@ -70,8 +72,17 @@ def _read(typed: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class TakenBack:
+    """What was last told to be gone of a gift card's credits, in total, and under which revision of its purchase."""
+
+    credits: int
+    revision: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Redeemed:
-    """A voucher that somebody has redeemed; `cost_minor` and `currency` if it was paid for."""
+    """A voucher that somebody has redeemed; `purchase`, `cost_minor` and `currency` if it was paid for."""
 
     id: UUID
     account: UUID
@@ -83,6 +94,13 @@ class Redeemed:
     currency: str | None
     credits_expire_after_days: int | None
     redeemed_at: datetime
+    purchase: UUID | None = None
+    taken_back: TakenBack | None = None
+
+    @property
+    def told_at(self) -> datetime:
+        """Tell when the ledger was last told of it."""
+        return self.taken_back.at if self.taken_back else self.redeemed_at
 
     @property
     def expires_at(self) -> datetime | None:
@@ -110,3 +128,29 @@ class DueGiftCard:
     recipient_email: str
     recipient_name: str
     message: str | None
+
+
+def against_ledger(voucher: Redeemed, lots: Sequence[RedeemedLot]) -> tuple[FindingKind, str] | None:
+    """Name what of a redeemed voucher's lot is not as it was told, if anything.
+
+    How much is gone of a card says less than the revision that the ledger has heard: what is spent stays.
+    """
+    if not lots:
+        return "voucher_lot_missing", "the ledger has no lot of it"
+    if wrong := _wrong(voucher, lots):
+        return "voucher_lot_differs", wrong
+    gone, back = lots[0], voucher.taken_back
+    if back is not None and gone.revision < back.revision:
+        return "voucher_not_taken_back", f"to go back {back.credits} (micro-credits), which the ledger has not heard"
+    if gone.taken_back > (most := back.credits if back else 0):
+        return "voucher_lot_differs", f"at most {most} were to go back, {gone.taken_back} went back (micro-credits)"
+    return None
+
+
+def _wrong(voucher: Redeemed, lots: Sequence[RedeemedLot]) -> str | None:
+    if len(lots) > 1:
+        return f"the ledger has {len(lots)} lots of it"
+    lot = lots[0]
+    if (lot.kind, lot.granted) != (voucher.kind, voucher.credits):
+        return f"worth {voucher.kind} {voucher.credits}, granted {lot.kind} {lot.granted} (micro-credits)"
+    return None if lot.account == voucher.account else "its credits went to another account"

@@ -1,4 +1,7 @@
-"""The ledger to us: every lot that was bought is of a purchase that is paid here, by its own account."""
+"""The ledger to us: every lot that was bought is of a purchase that is paid here, by its own account.
+
+Those of vouchers are compared by `comparing_vouchers`.
+"""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -8,6 +11,7 @@ from libs.contracts import ids
 from libs.contracts.http.returns_v1 import GrantedLot
 from services.payments.domain.purchases import Purchase
 from services.payments.domain.reconciliation import Disagreement, Page, Walk
+from services.payments.operations.comparing_vouchers import compare_redeemed_lots
 from services.payments.operations.findings import Sides, close, record
 from services.payments.store import purchases
 
@@ -18,10 +22,13 @@ async def compare_lots(sides: Sides, walk: Walk) -> Page:
     answer = await sides.credits.bought_after(after)
     if answer.lots:
         await _compare(sides, answer.lots)
+    if answer.redeemed:
+        await compare_redeemed_lots(sides, answer.redeemed)
     if answer.last is None:
         return Page(0, None, walk.until)
     made_at = datetime.fromtimestamp((answer.last.int >> 80) // 1000, UTC)
-    return Page(len(answer.lots), ids.show("lot", answer.last), max(walk.since, min(made_at, walk.until)))
+    compared = len(answer.lots) + len(answer.redeemed)
+    return Page(compared, ids.show("lot", answer.last), max(walk.since, min(made_at, walk.until)))
 
 
 async def _compare(sides: Sides, lots: Sequence[GrantedLot]) -> None:

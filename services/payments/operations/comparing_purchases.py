@@ -31,7 +31,7 @@ async def compare_purchases(sides: Sides, walk: Walk) -> Page | None:
 
     Only a full pass asks whether Stripe has the money: what is new was just told by Stripe itself.
     """
-    since, after = _place(walk)
+    since, after = place(walk)
     async with sides.pool.connection() as conn:
         if await reconciliation.untold(conn, until=walk.until):
             return None
@@ -128,7 +128,8 @@ async def _ask_stripe(sides: Sides, purchase: Purchase) -> None:
         await record(conn, found, at=at)
 
 
-def _place(walk: Walk) -> tuple[datetime, UUID | None]:
+def place(walk: Walk) -> tuple[datetime, UUID | None]:
+    """Read where a walk by time goes on: at which instant, and behind what."""
     if walk.cursor is None:
         return walk.since, None
     paid_at, _, purchase = walk.cursor.partition(" ")

@@ -80,6 +80,7 @@ async def _follow_gift_card(
         credits=taken_from_redeemer(purchase, withdrawn_minor=withdrawn),
         description=purchase.quote.description,
     )
+    await gift_cards.note_taken_back(conn, told)
     await outbox.append(conn, told, at=at)
     log.warning("gift_card.taken_back", gift_card=ids.show("gift_card", gift_card), credits=str(told.credits))
 

@@ -32,6 +32,7 @@ from services.payments.operations.comparing_lots import compare_lots
 from services.payments.operations.comparing_movements import compare_movements
 from services.payments.operations.comparing_purchases import compare_purchases, recheck
 from services.payments.operations.comparing_totals import compare_totals
+from services.payments.operations.comparing_vouchers import compare_vouchers, recheck_vouchers
 from services.payments.operations.findings import Sides, measure
 from services.payments.store import findings, movements
 from services.payments.store import reconciliation as store
@@ -42,6 +43,7 @@ _COMPARE: dict[What, Compare] = {
     "movements": compare_movements,
     "events": compare_events,
     "purchases": compare_purchases,
+    "vouchers": compare_vouchers,
     "lots": compare_lots,
 }
 
@@ -58,6 +60,7 @@ async def reconcile(sides: Sides) -> int:
                 for what in WHATS:
                     left += await _patiently(what, _follow(sides, what))
                 await _patiently("again", recheck(sides))
+                await _patiently("again", recheck_vouchers(sides))
                 await _go_on(sides)
     finally:
         await measure(sides.pool, clock=sides.clock)
@@ -76,6 +79,7 @@ async def step(sides: Sides, order: StepOrder, *, caller: str) -> StepDone:
                 await _begin_full(sides, since=order.since, young={})
             stopped = await _go_on(sides)
             await recheck(sides)
+            await recheck_vouchers(sides)
             if isinstance(stopped, RETRYABLE):
                 raise stopped
             if stopped is not None:

@@ -116,7 +116,7 @@ async def redeem(pool: Pool, codes: Codes, request: RedeemVoucher, *, caller: st
         redeemed = await vouchers.redeem(conn, hashes, account=request.account, user=request.user, at=at)
         if redeemed is None:
             return Redeeming(_shown(await _before(conn, hashes, request.account)), replayed=True)
-        await outbox.append(conn, _told(redeemed), at=at)
+        await outbox.append(conn, redeemed_event(redeemed), at=at)
         reach("payments.redeem.before_commit")
     reach("payments.redeem.after_commit")
     log.info("voucher.redeemed", voucher=ids.show("voucher", redeemed.id), kind=redeemed.kind)
@@ -155,7 +155,8 @@ async def _before(conn: Connection, hashes: list[bytes], account: UUID) -> Redee
     return redeemed
 
 
-def _told(redeemed: Redeemed) -> VoucherRedeemed:
+def redeemed_event(redeemed: Redeemed) -> VoucherRedeemed:
+    """Write that somebody has redeemed it."""
     told = {
         "account": redeemed.account,
         "user": redeemed.user,

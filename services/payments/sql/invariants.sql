@@ -133,23 +133,42 @@ LEFT JOIN voucher AS v ON b.id = v.batch
 GROUP BY b.id
 HAVING b.count <> count(v.id);
 
--- name: what was redeemed was told once, and nothing else was
+-- name: what was redeemed was told, again in the same words if at all, and nothing else was
 WITH told AS (
-    SELECT convert_from(t.payload, 'UTF8')::jsonb -> 'data' ->> 'voucher' AS voucher
+    SELECT DISTINCT convert_from(t.payload, 'UTF8')::jsonb -> 'data' AS data
     FROM outbox AS o CROSS JOIN LATERAL unnest(o.payloads) AS t (payload)
     WHERE position('"scrip.voucher.redeemed.v1"'::bytea IN t.payload) > 0
 ),
 
 redeemed AS (
-    SELECT 'vch_' || replace(v.id::text, '-', '') AS voucher
+    SELECT
+        'vch_' || replace(v.id::text, '-', '') AS voucher,
+        v.redeemed_at >= (SELECT min(o.recorded_at) FROM outbox AS o) AS lately
     FROM voucher AS v
-    WHERE v.redeemed_at >= (SELECT min(o.recorded_at) FROM outbox AS o)
+    WHERE v.redeemed_at IS NOT NULL
 )
 
-SELECT coalesce(t.voucher, r.voucher) AS voucher, count(t.voucher) AS times
-FROM told AS t FULL JOIN redeemed AS r ON t.voucher = r.voucher
+SELECT coalesce(r.voucher, t.data ->> 'voucher') AS voucher, count(t.data) AS wordings
+FROM told AS t FULL JOIN redeemed AS r ON t.data ->> 'voucher' = r.voucher
 GROUP BY 1
-HAVING count(t.voucher) <> 1 OR count(r.voucher) <> 1;
+HAVING count(r.voucher) = 0 OR count(t.data) > 1 OR (count(t.data) = 0 AND bool_or(r.lately));
+
+-- name: what was told to be gone of a gift card is noted with it, so that it can be told again
+WITH told AS (
+    SELECT convert_from(t.payload, 'UTF8')::jsonb -> 'data' AS data
+    FROM outbox AS o CROSS JOIN LATERAL unnest(o.payloads) AS t (payload)
+    WHERE position('"scrip.gift_card.taken_back.v1"'::bytea IN t.payload) > 0
+)
+
+SELECT t.data ->> 'voucher' AS voucher, t.data ->> 'revision' AS told, v.taken_back_revision AS noted
+FROM told AS t
+LEFT JOIN voucher AS v ON t.data ->> 'voucher' = 'vch_' || replace(v.id::text, '-', '')
+WHERE
+    coalesce(v.taken_back_revision, 0) < (t.data ->> 'revision')::int
+    OR (
+        v.taken_back_revision = (t.data ->> 'revision')::int
+        AND v.taken_back <> (t.data ->> 'credits')::numeric * 1000000
+    );
 
 -- name: a gift card whose code is told was told once
 WITH told AS (

@@ -164,3 +164,14 @@ async def unmended(conn: Connection, kind: FindingKind) -> list[str]:
     """Tell about what something of a kind is open or explained, and has not agreed since."""
     rows = await conn.fetch("SELECT object FROM finding WHERE kind = $1 AND repaired_at IS NULL", kind)
     return [row["object"] for row in rows]
+
+
+async def open_objects(conn: Connection, kinds: Sequence[FindingKind], *, limit: int) -> list[str]:
+    """Tell about what something of these kinds is open, the oldest first."""
+    rows = await conn.fetch(
+        """SELECT object FROM finding WHERE kind = ANY($1) AND repaired_at IS NULL AND resolved_at IS NULL
+            ORDER BY id LIMIT $2""",
+        kinds,
+        limit,
+    )
+    return [row["object"] for row in rows]

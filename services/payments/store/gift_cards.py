@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from libs.chassis.pool import Connection
+from libs.contracts.events import GiftCardTakenBack
 from libs.contracts.http.vouchers_v1 import GiftCard, StartGiftCard
 from libs.contracts.money import Money
 from services.payments.domain.vouchers import DueGiftCard
@@ -73,6 +74,17 @@ async def redeemer(conn: Connection, gift_card: UUID) -> tuple[UUID, UUID] | Non
         "SELECT account, user_id FROM voucher WHERE id = $1 AND redeemed_at IS NOT NULL", gift_card
     )
     return (row["account"], row["user_id"]) if row is not None else None
+
+
+async def note_taken_back(conn: Connection, told: GiftCardTakenBack) -> None:
+    """Note what is told to be gone of a redeemed gift card."""
+    await conn.execute(
+        "UPDATE voucher SET taken_back = $2, taken_back_revision = $3, taken_back_at = $4 WHERE id = $1",
+        told.voucher,
+        told.credits,
+        told.revision,
+        told.occurred_at,
+    )
 
 
 async def take_due(conn: Connection, *, at: datetime, limit: int) -> list[DueGiftCard]:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from libs.chassis.pool import Connection, Record
 from libs.contracts.http.vouchers_v1 import IssueVouchers, Voucher, VoucherBatch
-from services.payments.domain.vouchers import Redeemed
+from services.payments.domain.vouchers import Redeemed, TakenBack
 
 _BATCH = """
     SELECT b.id, b.count, b.credits, b.kind, b.expires_at, b.credits_expire_after_days, b.note, b.reference,
@@ -124,9 +124,45 @@ async def redeemed_by(conn: Connection, code_hashes: Sequence[bytes], account: U
     )
 
 
+async def told_between(
+    conn: Connection, *, since: datetime, until: datetime, after: UUID | None, limit: int
+) -> list[Redeemed]:
+    """Read redeemed vouchers of which the ledger was last told in that time, the oldest first.
+
+    `since` is when it was told of the one before, `after`.
+    """
+    rows = await conn.fetch(
+        """SELECT * FROM voucher
+            WHERE redeemed_at IS NOT NULL AND (coalesce(taken_back_at, redeemed_at), id) > ($1, $2)
+              AND coalesce(taken_back_at, redeemed_at) <= $3
+            ORDER BY coalesce(taken_back_at, redeemed_at), id LIMIT $4""",
+        since,
+        after or UUID(int=0),
+        until,
+        limit,
+    )
+    return [_read(row) for row in rows]
+
+
+async def find_redeemed(conn: Connection, vouchers: Sequence[UUID]) -> list[Redeemed]:
+    """Find those of these vouchers that are redeemed."""
+    rows = await conn.fetch("SELECT * FROM voucher WHERE id = ANY($1) AND redeemed_at IS NOT NULL", vouchers)
+    return [_read(row) for row in rows]
+
+
+async def lock_redeemed(conn: Connection, voucher: UUID) -> Redeemed | None:
+    """Read a redeemed voucher as it is now and hold it until the transaction ends."""
+    return _redeemed(
+        await conn.fetchrow("SELECT * FROM voucher WHERE id = $1 AND redeemed_at IS NOT NULL FOR UPDATE", voucher)
+    )
+
+
 def _redeemed(row: Record | None) -> Redeemed | None:
-    if row is None:
-        return None
+    return _read(row) if row is not None else None
+
+
+def _read(row: Record) -> Redeemed:
+    back = (row["taken_back"], row["taken_back_revision"], row["taken_back_at"])
     return Redeemed(
         id=row["id"],
         account=row["account"],
@@ -138,4 +174,6 @@ def _redeemed(row: Record | None) -> Redeemed | None:
         currency=row["currency"],
         credits_expire_after_days=row["credits_expire_after_days"],
         redeemed_at=row["redeemed_at"],
+        purchase=row["purchase"],
+        taken_back=TakenBack(*back) if None not in back else None,
     )

@@ -54,6 +54,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/internal/v1/catalogue/plan": CATALOGUE.model_dump(mode="json"),
     "/internal/v1/catalogue/apply": CATALOGUE.model_dump(mode="json"),
     "/internal/v1/reconciliation/findings/{finding}/resolve": {"reason": "a reason"},
+    "/internal/v1/voucher-lots": {"vouchers": [ids.show("voucher", ids.new_id())]},
     "/internal/v1/charges": {"account": ids.show("account", ids.new_id()), "amount": "1"},
     "/internal/v1/charges/batch": {"charges": [{}]},
     "/internal/v1/holds": {"account": ids.show("account", ids.new_id()), "amount": "1"},

@@ -9,10 +9,11 @@ import pytest
 
 from libs.contracts import ids
 from libs.contracts.credits import MICRO
-from libs.contracts.events import CreditsGranted, VoucherRedeemed
+from libs.contracts.events import CreditsGranted, GiftCardTakenBack, VoucherRedeemed
 from libs.contracts.money import Money
 from services.credits.domain.errors import ReferenceReusedError
-from tests.integration.credits.serving import Api
+from services.credits.operations import payments
+from tests.integration.credits.serving import Api, problem
 from tests.integration.credits.travelling import Travel
 from tests.support.ledger import Credits
 from tests.support.outbox import told_of
@@ -63,6 +64,33 @@ async def test_an_account_that_is_not_there_is_opened_for_it(credits: Credits) -
     account = ids.new_id()
     assert await credits.tell(redeemed(account)) == ["accepted"]
     assert await credits.available(account) == 50 * MICRO
+
+
+async def test_what_vouchers_brought_is_told_in_one_call_and_with_all_lots(credits: Credits, api: Api) -> None:
+    account = await credits.open_with("5")
+    events = [redeemed(account), redeemed(account, kind="purchased", paid=PRICE)]
+    await credits.tell(*events)
+    told = {"user": ids.new_id(), "revision": 7, "occurred_at": "2026-11-21T12:05:09Z", "description": "Gift card"}
+    told |= {"account": account, "voucher": events[1].voucher, "credits": 20 * MICRO}
+    await payments.settle(credits.pool, credits.ledger, [GiftCardTakenBack.model_validate(told)])
+    names = [ids.show("voucher", id) for id in (events[0].voucher, events[1].voucher, ids.new_id())]
+    answer = await api.post("/voucher-lots", {"vouchers": names})
+    lots = sorted(answer.json()["lots"], key=lambda lot: names.index(lot["voucher"]))
+    assert {lot["account"] for lot in lots} == {ids.show("account", account)}
+    assert [(lot["kind"], lot["granted"], lot["taken_back"], lot["revision"]) for lot in lots] == [
+        ("promotional", "50", "0", 0), ("purchased", "50", "20", 7)
+    ]  # fmt: skip
+    listed = (await api.get("/purchase-lots")).json()
+    assert sorted(listed["redeemed"], key=lambda lot: names.index(lot["voucher"])) == lots
+    assert [lot["granted"] for lot in listed["lots"]] == ["5"]
+    assert listed["last"] == max(lot["lot"] for lot in [*lots, *listed["lots"]])
+
+
+async def test_at_most_500_vouchers_are_asked_for_at_once(api: Api) -> None:
+    names = [ids.show("voucher", ids.new_id()) for _ in range(501)]
+    assert (await api.post("/voucher-lots", {"vouchers": names[1:]})).json() == {"lots": []}
+    for wrong in (names, ["vch_1"], [ids.show("purchase", ids.new_id())]):
+        assert problem(await api.post("/voucher-lots", {"vouchers": wrong})) == (422, "PAY007")
 
 
 async def test_a_vouchers_credits_expire_when_it_says(credits: Credits, travel: Travel) -> None:

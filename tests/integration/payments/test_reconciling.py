@@ -46,7 +46,7 @@ async def test_what_agrees_needs_two_lists_of_stripe_and_changes_nothing(account
     found = await accountant.go_through()
     assert (found.drift, found.findings, found.repaired) == (0, [], [])
     assert [(walk.what, walk.compared, walk.percent) for walk in found.walks] == [
-        ("events", 0, 100), ("lots", 3, 100), ("movements", 3, 100), ("purchases", 3, 100)
+        ("events", 0, 100), ("lots", 3, 100), ("movements", 3, 100), ("purchases", 3, 100), ("vouchers", 0, 100)
     ]  # fmt: skip
     assert [(one.currency, one.gross_minor, one.refunded_minor) for one in found.moved] == [("usd", 3 * 2499, 0)]
     assert [(one.currency, one.net_minor + one.fees_minor) for one in found.settled] == [("usd", 3 * 2499)]
@@ -87,7 +87,7 @@ async def test_a_full_pass_finds_what_was_lost_before_anybody_followed(accountan
         assert await conn.fetchval("SELECT count(*) FROM movement") == 1
     early = await accountant.go_through(since=accountant.shop.clock.now() - timedelta(days=1))
     assert [(walk.what, walk.compared) for walk in early.walks] == [
-        ("events", 0), ("lots", 0), ("movements", 0), ("purchases", 1)
+        ("events", 0), ("lots", 0), ("movements", 0), ("purchases", 1), ("vouchers", 0)
     ]  # fmt: skip
 
 
@@ -268,7 +268,7 @@ async def test_while_something_waits_to_be_published_the_ledger_is_not_asked(acc
     await accountant.step()
     done = await accountant.step()
     assert [(walk.what, walk.ended_at is None) for walk in done.walks] == [
-        ("events", False), ("lots", True), ("movements", False), ("purchases", True)
+        ("events", False), ("lots", True), ("movements", False), ("purchases", True), ("vouchers", True)
     ]  # fmt: skip
     assert await accountant.kinds() == ([], [])
     assert len(await accountant.shop.successes(purchase)) == 1
