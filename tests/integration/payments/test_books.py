@@ -60,6 +60,10 @@ async def test_books_that_are_wrong_are_found_out(unaudited_shop: Shop, spoil: s
     assert any(breach.startswith(sentence) for breach in found), found
 
 
+TELL_OTHERWISE = """INSERT INTO outbox (topic, keys, payloads, recorded_at)
+    SELECT topic, keys, ARRAY[convert_to(replace(convert_from(payloads[1], 'UTF8'), '"user":"', '"user":"x'), 'UTF8')],
+           recorded_at
+      FROM outbox WHERE position('voucher.redeemed'::bytea IN payloads[1]) > 0"""
 TELL_AGAIN = """INSERT INTO outbox (topic, keys, payloads, recorded_at)
                 SELECT topic, keys, payloads, recorded_at FROM outbox"""
 
@@ -82,14 +86,14 @@ TELL_AGAIN = """INSERT INTO outbox (topic, keys, payloads, recorded_at)
         ("DELETE FROM voucher WHERE redeemed_at IS NOT NULL", "a batch has as many vouchers as it says"),
         (
             "UPDATE voucher SET redeemed_at = now(), account = id, user_id = id WHERE batch IS NOT NULL",
-            "what was redeemed was told once",
+            "what was redeemed was told",
         ),
         (
             "UPDATE voucher SET redeemed_at = NULL, account = NULL, user_id = NULL",
-            "what was redeemed was told once, and nothing else was",
+            "what was redeemed was told, again in the same words if at all, and nothing else was",
         ),
         ("UPDATE voucher SET code_hash = NULL WHERE purchase IS NOT NULL", "a gift card has a code once that is told"),
-        (TELL_AGAIN, "what was redeemed was told once"),
+        (TELL_OTHERWISE, "what was redeemed was told, again in the same words"),
         (TELL_AGAIN, "a gift card whose code is told was told once"),
         ("UPDATE gift_card SET told_at = NULL", "a gift card whose code is told was told once"),
     ],
