@@ -39,8 +39,9 @@ class StripeMisusedError(Exception):
 async def call(operation: str, *, changes: bool) -> AsyncIterator[None]:
     """Call in the time there is, and sort what goes wrong. `changes`: a lost answer leaves us in doubt."""
     outside_transactions()
+    latest = asyncio.get_running_loop().time() + LONGEST_SECONDS
     try:
-        async with asyncio.timeout_at(_ends()):
+        async with asyncio.timeout_at(min(deadline.get() or latest, latest)):
             yield
     except (stripe.StripeError, TimeoutError) as error:
         outcome, meaning = _sorted(error, changes=changes)
@@ -55,12 +56,6 @@ async def call(operation: str, *, changes: bool) -> AsyncIterator[None]:
         )
         raise meaning from error
     STRIPE_CALLS.labels(operation, "done").inc()
-
-
-def _ends() -> float:
-    """Tell by when a call ends that begins now: by our caller's deadline, and in any case after a while."""
-    latest, wanted = asyncio.get_running_loop().time() + LONGEST_SECONDS, deadline.get()
-    return latest if wanted is None else min(wanted, latest)
 
 
 def _sorted(error: stripe.StripeError | TimeoutError, *, changes: bool) -> tuple[str, Exception]:
