@@ -200,7 +200,10 @@ class Policies(Section):
     charge_refund: ChargeRefundPolicy = ChargeRefundPolicy()
     payment_refund: PaymentRefundPolicy = PaymentRefundPolicy()
     early_fraud_warning: Literal["tell", "refund"] = "tell"
-    """What comes of an issuer's suspicion: it is told, or what is left of the payment is refunded before a dispute."""
+    """What comes of an issuer's suspicion: it is told, or what is left of the payment is refunded before a dispute.
+
+    Then what is spent becomes a debt, whatever `payment_refund` says.
+    """
     capture_above_hold: bool = False
     """Whether a capture may burn more than its hold reserves, of what is available and the limits let be charged."""
     hold_seconds: Annotated[int, Field(gt=0)] = 15 * 60

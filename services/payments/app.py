@@ -58,7 +58,7 @@ async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
     if foundation.serves:
         foundation.serve_internally(
             app,
-            offers.routes(pool, terms.catalogue, settings.stripe_publishable_key),
+            offers.routes(pool, terms.catalogue, settings.stripe_publishable_key, livemode=stripe.livemode),
             purchases.routes(pool, stripe, clock, terms, credits=credits),
             payment_methods.routes(pool, stripe, clock),
             promo_codes.routes(pool, clock),

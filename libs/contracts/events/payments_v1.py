@@ -156,7 +156,7 @@ class PaymentRefunded(PaymentEvent):
 
 
 class PaymentRefundFailed(PaymentEvent):
-    """A refund was asked for, and no money went back by it; the totals are as they were."""
+    """No money went back by a refund, or it came again after all; the totals are those without it."""
 
     type: ClassVar[str] = "scrip.payment.refund_failed.v1"
 
@@ -286,7 +286,7 @@ class GiftCardIssued(Event):
 
 
 class GiftCardTakenBack(Event):
-    """A bank took back the price of a gift card that is redeemed, or gave it back.
+    """The price of a gift card that is redeemed went back, by a bank or at Stripe's dashboard, or came again.
 
     What of its credits is to be gone, in total: what is spent of them nobody owes, who redeemed it has not paid.
     """

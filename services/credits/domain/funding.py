@@ -105,17 +105,18 @@ def take_back(books: Books, account: Account, posting: TakeBack) -> Result:
 
     What is spent becomes a debt, if it is owed. A total that fell, as a refund failed after all, gives back. One above
     what was granted takes all of that: what is taken depends on totals alone, so that whatever is told next still finds
-    its way. Older revisions change nothing.
+    its way. Older revisions change nothing, but what was set aside for what is over by them is free.
     """
     lot = _funded(books, account, posting.kind, posting.cause)
     if lot is None:
         return books.refused(account, posting, "no_lot")
-    if posting.revision <= lot.revision:
-        return books.refused(account, posting, "duplicate")
+    older = posting.revision <= lot.revision
     aside = [hold for id in posting.set_aside if (hold := books.holds.get(id)) is not None and hold.state == "pending"]
-    total = _gone(lot, posting, aside)
+    if older and not aside:
+        return books.refused(account, posting, "duplicate")
+    total = lot.taken_back if older else _gone(lot, posting, aside)
     change = total - lot.taken_back
-    lot.revision, lot.taken_back, lot.changed = posting.revision, total, True
+    lot.revision, lot.taken_back, lot.changed = max(lot.revision, posting.revision), total, True
     if change == 0 and not aside:
         return books.refused(account, posting, "unchanged")
     books.begin(account, posting)

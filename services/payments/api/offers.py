@@ -11,7 +11,7 @@ from services.payments.domain.quotes import currencies
 from services.payments.operations import loyalty
 
 
-def routes(pool: Pool, catalogue: Catalogue, publishable_key: str) -> APIRouter:
+def routes(pool: Pool, catalogue: Catalogue, publishable_key: str, *, livemode: bool) -> APIRouter:
     """Make the routes."""
     router = APIRouter(prefix="/internal/v1", dependencies=[Depends(calling_service)])
     offers = [PackOffer.model_validate(pack.model_dump()) for pack in catalogue.packs]
@@ -32,6 +32,6 @@ def routes(pool: Pool, catalogue: Catalogue, publishable_key: str) -> APIRouter:
     @router.get("/loyalty", operation_id="getLoyalty")
     async def show_loyalty(account: Account) -> LoyaltyStanding:
         """Tell which loyalty tier an account has by its lifetime spend, and what is left to the next one."""
-        return await loyalty.show_standing(pool, catalogue, account)
+        return await loyalty.show_standing(pool, catalogue, account, livemode=livemode)
 
     return router

@@ -56,7 +56,8 @@ def _add_starting(
     ) -> object:
         """Start a purchase, once for a key of the caller (201), or only quote it (200), which needs no key."""
         if request.order.quote_only:
-            return await purchases.quote_order(pool, terms, request.buyer.account, request.order, clock=clock)
+            account, mode = request.buyer.account, stripe.livemode
+            return await purchases.quote_order(pool, terms, account, request.order, livemode=mode, clock=clock)
         named = await idempotency_key(key)
         answered = await purchases.start_purchase(
             pool, stripe, credits, clock=clock, terms=terms, caller=caller, key=named, request=request

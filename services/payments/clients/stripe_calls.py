@@ -1,4 +1,4 @@
-"""How Stripe is called: within our caller's deadline, under a key of ours, and what its errors mean."""
+"""How Stripe is called: in bounded time, under a key of ours, and what its errors mean."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,6 +12,9 @@ from libs.chassis.pool import outside_transactions
 from libs.chassis.service_client import deadline
 from libs.chassis.telemetry import STRIPE_CALLS, log
 from libs.contracts import errors as codes
+
+LONGEST_SECONDS = 25.0
+"""How long a call takes at most, its retries included; Stripe's client starts its own timeout anew with every byte."""
 
 
 class StripeRefusedError(DomainError):
@@ -34,10 +37,11 @@ class StripeMisusedError(Exception):
 
 @asynccontextmanager
 async def call(operation: str, *, changes: bool) -> AsyncIterator[None]:
-    """Call within our caller's deadline, and sort what goes wrong. `changes`: a lost answer leaves us in doubt."""
+    """Call in the time there is, and sort what goes wrong. `changes`: a lost answer leaves us in doubt."""
     outside_transactions()
+    latest = asyncio.get_running_loop().time() + LONGEST_SECONDS
     try:
-        async with asyncio.timeout_at(deadline.get()):
+        async with asyncio.timeout_at(min(deadline.get() or latest, latest)):
             yield
     except (stripe.StripeError, TimeoutError) as error:
         outcome, meaning = _sorted(error, changes=changes)

@@ -16,7 +16,8 @@ _APPLIED = {"price_book", "promo_codes"}
 def of_item(now: Item, before: Item | None) -> list[CatalogueChange]:
     """Say what becomes otherwise of something that is sold, in the database."""
     if not now.active:
-        changes = ["retired: it cannot be bought any more" if now.kind != "promo_code" else "retired: it gives nothing"]
+        sold = now.kind != "promo_code"
+        changes = ["retired: out of sale once services run without it" if sold else "retired: it gives nothing"]
     elif before is None:
         changes = [f"new: {', '.join(f'{name} {told(value)}' for name, value in now.terms.items())}"]
     else:

@@ -55,10 +55,10 @@ def taken_back(purchase: Purchase, *, gone_minor: int) -> list[LotToTakeBack]:
     return take_back(purchase.lots, refunded_minor=gone_minor, paid_minor=purchase.quote.price.amount_minor)
 
 
-def taken_from_redeemer(purchase: Purchase, *, withdrawn_minor: int) -> int:
-    """Tell the credits of a redeemed gift card that go back, in total, once banks have so much of its price."""
+def taken_from_redeemer(purchase: Purchase, *, gone_minor: int) -> int:
+    """Tell the credits of a redeemed gift card that go back, in total, once so much of its price is gone."""
     paid = purchase.quote.price.amount_minor
-    lots = take_back(lots_of(purchase.quote), refunded_minor=withdrawn_minor, paid_minor=paid)
+    lots = take_back(lots_of(purchase.quote), refunded_minor=gone_minor, paid_minor=paid)
     return sum(lot.credits for lot in lots)
 
 

@@ -31,6 +31,9 @@ Stripe lets a refund fail after it succeeded (a closed bank account), and never 
 COUNTED: tuple[RefundState, ...] = ("pending", "succeeded")
 """States in which Stripe has taken the money from us."""
 
+BY_WARNING = "policy:early_fraud_warning"
+"""Who asks for the refund that an issuer's early warning leads to."""
+
 _BY_STATUS: dict[str, RefundState] = {
     "pending": "pending",
     "requires_action": "pending",
@@ -54,6 +57,12 @@ class Refund:
     created_at: datetime
     before_minor: int
     """What was refunded, or going to be, before it."""
+    requested_by: str
+
+    @property
+    def forestalls(self) -> bool:
+        """Tell whether it is to forestall a dispute: by that the bank would take all, whatever is spent."""
+        return self.requested_by == BY_WARNING
 
 
 def read_status(status: str) -> RefundState:
@@ -121,6 +130,17 @@ def amount_to_refund(
 def refunded_minor(refunds: Iterable[Refund]) -> int:
     """Sum up what Stripe has taken from us."""
     return sum(refund.amount_minor for refund in refunds if refund.state in COUNTED)
+
+
+def counted(refunds: Iterable[Refund]) -> set[UUID]:
+    """Name those by which Stripe has taken money from us."""
+    return {refund.id for refund in refunds if refund.state in COUNTED}
+
+
+def newly_failed(before: Iterable[Refund], now: Iterable[Refund]) -> list[Refund]:
+    """Name those that have failed since, whether or not money had gone back by them."""
+    known = {refund.id for refund in before if refund.state == "failed"}
+    return [refund for refund in now if refund.state == "failed" and refund.id not in known]
 
 
 def take_back(lots: Iterable[LotToGrant], *, refunded_minor: int, paid_minor: int) -> list[LotToTakeBack]:

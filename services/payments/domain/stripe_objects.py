@@ -166,6 +166,7 @@ class Moved(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     amount: int
+    created: int = 0
 
 
 class StripeDispute(StripeObject):
@@ -180,8 +181,12 @@ class StripeDispute(StripeObject):
 
     @property
     def withdrawn(self) -> bool:
-        """Tell whether the bank has the money: it was taken, and not given back."""
-        return sum(moved.amount for moved in self.balance_transactions) < 0
+        """Tell whether the bank has the money: it was taken, and not given back after.
+
+        The amounts are not compared: what is converted when it is taken and when it is given back differs by the rates.
+        """
+        moved = [each.amount for each in sorted(self.balance_transactions, key=lambda one: one.created) if each.amount]
+        return bool(moved) and moved[-1] < 0
 
 
 class StripeFraudWarning(BaseModel):

@@ -13,7 +13,7 @@ from libs.chassis.pool import Connection
 from libs.chassis.telemetry import log
 from libs.contracts import ids
 from libs.contracts.catalogue import Policies
-from libs.contracts.events import DisputeClosed, DisputeOpened, DisputeUpdated, EarlyFraudWarning, GiftCardTakenBack
+from libs.contracts.events import DisputeClosed, DisputeOpened, DisputeUpdated, EarlyFraudWarning
 from libs.contracts.events.payments_v1 import DisputeEvent
 from services.payments.domain.disputes import (
     Dispute,
@@ -22,16 +22,14 @@ from services.payments.domain.disputes import (
     read_state,
     stand,
     taken_back,
-    taken_from_redeemer,
     withdrawn_minor,
 )
 from services.payments.domain.errors import PurchaseStateError, RefundTooLargeError
 from services.payments.domain.purchases import Purchase
-from services.payments.domain.refunds import amount_to_refund, state_after
+from services.payments.domain.refunds import BY_WARNING, amount_to_refund, state_after
 from services.payments.domain.stripe_objects import StripeDispute, StripeFraudWarning
+from services.payments.operations.following_gift_cards import follow_gift_card
 from services.payments.store import disputes, gift_cards, purchases, refunds
-
-_BY_POLICY = "policy:early_fraud_warning"
 
 
 async def apply_disputes(conn: Connection, purchase: Purchase, seen: Sequence[StripeDispute], *, at: datetime) -> None:
@@ -58,31 +56,8 @@ async def apply_disputes(conn: Connection, purchase: Purchase, seen: Sequence[St
     gone = gone_minor(purchase, refunded_minor=purchase.refunded_minor, withdrawn_minor=withdrawn)
     for dispute in changed:
         await _tell(conn, purchase, dispute, is_new=dispute.id not in known, gone=gone, at=at)
-    if purchase.gift_card is not None:
-        await _follow_gift_card(conn, purchase, purchase.gift_card, withdrawn=withdrawn, at=at)
-
-
-async def _follow_gift_card(
-    conn: Connection, purchase: Purchase, gift_card: UUID, *, withdrawn: int, at: datetime
-) -> None:
-    """Make a disputed gift card void or, where it is redeemed, tell what of its credits goes back with its price."""
-    await gift_cards.follow_money(conn, purchase.id, at=at)
-    redeemer = await gift_cards.redeemer(conn, gift_card)
-    if redeemer is None or withdrawn == purchase.withdrawn_minor:
-        return
-    account, user = redeemer
-    told = GiftCardTakenBack(
-        account=account,
-        user=user,
-        voucher=gift_card,
-        revision=await purchases.count_telling(conn, purchase.id),
-        occurred_at=at,
-        credits=taken_from_redeemer(purchase, withdrawn_minor=withdrawn),
-        description=purchase.quote.description,
-    )
-    await gift_cards.note_taken_back(conn, told)
-    await outbox.append(conn, told, at=at)
-    log.warning("gift_card.taken_back", gift_card=ids.show("gift_card", gift_card), credits=str(told.credits))
+    refunded = purchase.refunded_minor
+    await follow_gift_card(conn, purchase, refunded_minor=refunded, withdrawn_minor=withdrawn, at=at)
 
 
 async def _tell(
@@ -145,7 +120,10 @@ async def note_warning(
 
 
 async def _intend_refund(conn: Connection, purchase: Purchase, *, at: datetime) -> UUID | None:
-    """Record that all that is left is to be refunded; None if it is disputed, given back or redeemed by somebody."""
+    """Record that all that is left is to be refunded, whatever of its credits is spent.
+
+    None if it is disputed, given back or redeemed by somebody.
+    """
     before = await refunds.promised_minor(conn, purchase.id)
     if purchase.gift_card is not None and await gift_cards.redeemer(conn, purchase.gift_card):
         return None
@@ -161,7 +139,7 @@ async def _intend_refund(conn: Connection, purchase: Purchase, *, at: datetime) 
         amount_minor=amount,
         before_minor=before,
         reason="fraudulent",
-        requested_by=_BY_POLICY,
+        requested_by=BY_WARNING,
         at=at,
     )
     await gift_cards.follow_money(conn, purchase.id, at=at)

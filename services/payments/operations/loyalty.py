@@ -9,8 +9,8 @@ from services.payments.domain.discounts import standing
 from services.payments.store import loyalty
 
 
-async def show_standing(pool: Pool, catalogue: Catalogue, account: UUID) -> LoyaltyStanding:
+async def show_standing(pool: Pool, catalogue: Catalogue, account: UUID, *, livemode: bool) -> LoyaltyStanding:
     """Tell which tier an account has and what is left to the next one."""
     async with pool.connection() as conn:
-        spend = await loyalty.spend_of(conn, account)
+        spend = await loyalty.spend_of(conn, account, livemode=livemode)
     return standing(catalogue.loyalty, spend)

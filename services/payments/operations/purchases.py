@@ -33,11 +33,13 @@ _START = "start_purchase"
 
 
 async def quote_order(
-    pool: Pool, terms: Terms, account: UUID, order: PurchaseOrder, *, clock: Clock
+    pool: Pool, terms: Terms, account: UUID, order: PurchaseOrder, *, livemode: bool, clock: Clock
 ) -> contract.Purchase:
     """Say what an order would cost and bring; nothing is recorded. Raises what `make_offer` raises."""
     async with pool.connection() as conn:
-        offer = (await make_offer(conn, terms.catalogue, order, account=account, at=clock.now())).quote
+        offer = (
+            await make_offer(conn, terms.catalogue, order, account=account, livemode=livemode, at=clock.now())
+        ).quote
     nothing = offer.price.model_copy(update={"amount_minor": 0})
     return contract.Purchase(
         id=None, account=account, state="quoted", method=order.method, quote=offer, refunded=nothing
@@ -65,7 +67,7 @@ async def start_purchase(
     body = request.model_dump(mode="json")
     whose = Key.of(caller=caller, key=key, operation=_START, body=[body["order"], body["buyer"]["account"]])
     if terms.catalogue.limits.limit_purchases:
-        await _check_limits(pool, credits, whose, request, terms=terms, at=clock.now())
+        await _check_limits(pool, credits, whose, request, livemode=stripe.livemode, terms=terms, at=clock.now())
     claim = await _claim(pool, whose, request, livemode=stripe.livemode, terms=terms, at=clock.now())
     if claim.answered or claim.subject is None:
         return answers.give(claim, replayed=True)
@@ -149,13 +151,21 @@ def shown(purchase: Purchase) -> contract.Purchase:
 
 
 async def _check_limits(
-    pool: Pool, credits: CreditsClient, key: Key, request: StartPurchase, *, terms: Terms, at: datetime
+    pool: Pool,
+    credits: CreditsClient,
+    key: Key,
+    request: StartPurchase,
+    *,
+    livemode: bool,
+    terms: Terms,
+    at: datetime,
 ) -> None:
     """See that the account may buy this, before anything is recorded. What was started before is not asked again."""
     async with pool.connection() as conn:
         if await idempotency.given(conn, [key]):
             return
-        offer = await make_offer(conn, terms.catalogue, request.order, account=request.buyer.account, at=at)
+        account = request.buyer.account
+        offer = await make_offer(conn, terms.catalogue, request.order, account=account, livemode=livemode, at=at)
     bought = sum(lot.credits for lot in lots_of(offer.quote))
     await credits.check_purchase(offer.account, bought, caller=key.caller)
 
@@ -170,7 +180,8 @@ async def _claim(pool: Pool, key: Key, request: StartPurchase, *, livemode: bool
             return claim
         terms.return_addresses.check(order.return_url)
         terms.return_addresses.check(order.cancel_url)
-        offer = await make_offer(conn, terms.catalogue, order, account=request.buyer.account, at=at)
+        account = request.buyer.account
+        offer = await make_offer(conn, terms.catalogue, order, account=account, livemode=livemode, at=at)
         await customers.intend(conn, request.buyer, livemode=livemode, at=at)
         await purchases.insert(
             conn,
@@ -181,7 +192,7 @@ async def _claim(pool: Pool, key: Key, request: StartPurchase, *, livemode: bool
             takes_back=terms.catalogue.policies.payment_refund.credits == "take_back",
             at=at,
             expires_at=at + (terms.checkout_life if hurries else terms.payment_life),
-            paying=await paying_by(conn, order, request.buyer.account, livemode=livemode),
+            paying=await paying_by(conn, order, account, livemode=livemode),
         )
         await loyalty.keep_tier(conn, purchase, offer.quote)
         await redeem(conn, offer, purchase)

@@ -31,20 +31,21 @@ class Offer:
 
 
 async def make_offer(
-    conn: Connection, catalogue: Catalogue, order: PurchaseOrder, *, account: UUID, at: datetime
+    conn: Connection, catalogue: Catalogue, order: PurchaseOrder, *, account: UUID, livemode: bool, at: datetime
 ) -> Offer:
     """Tell what an order costs and brings, with the account's tier and the promo code if it names one.
 
-    Nothing is recorded. The tier is that of the account's lifetime spend now: what is quoted stays with the purchase.
+    Nothing is recorded. The tier is that of the account's lifetime spend in this mode now: what is quoted stays with
+    the purchase.
 
     Raises what `quote` and `with_code` raise, PromoCodeRefusedError if the account cannot use the code.
     """
     listed = quote(catalogue, order)
     if catalogue.loyalty is not None:
-        listed = with_tier(listed, catalogue.loyalty, await loyalty.spend_of(conn, account))
+        listed = with_tier(listed, catalogue.loyalty, await loyalty.spend_of(conn, account, livemode=livemode))
     if order.promo_code is None:
         return Offer(account, listed, None)
-    code = await promo_codes.find_usable(conn, order.promo_code, account=account, at=at)
+    code = await promo_codes.find_usable(conn, order.promo_code, account=account, livemode=livemode, at=at)
     if code is None:
         raise _refused(account)
     return Offer(account, with_code(listed, code.code, code.terms), code)

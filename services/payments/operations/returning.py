@@ -30,6 +30,7 @@ _NOT_HEARD = "credits has not heard of the payment yet; send the same request ag
 async def set_aside(credits: CreditsClient, purchase: Purchase, refund: Refund, policies: Policies) -> None:
     """Have credits hold what goes back with a refund, once; of what is spent, as the catalogue says.
 
+    A refund that forestalls a dispute is not stopped by what is spent, which becomes a debt as by the dispute it would.
     Raises CreditsSpentError if the refund is not to be; UnavailableError while credits does not answer or, where that
     matters, has not heard of the payment.
     """
@@ -41,7 +42,7 @@ async def set_aside(credits: CreditsClient, purchase: Purchase, refund: Refund, 
         amount_minor=refund.amount_minor,
         paid_minor=purchase.quote.price.amount_minor,
     )
-    only_whole = policies.payment_refund.spent != "debt"
+    only_whole = policies.payment_refund.spent != "debt" and not refund.forestalls
     try:
         await credits.set_aside(purchase.account, refund.id, purchase.id, lots, whole=only_whole)
     except RemoteError as error:

@@ -6,7 +6,7 @@ Money that came is told once, as PaymentSucceeded; money that went back is told 
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from libs.chassis import outbox
@@ -23,14 +23,23 @@ from libs.contracts.events import (
 from libs.contracts.events.payments_v1 import LotToTakeBack, PaidByCard
 from services.payments.domain.disputes import gone_minor, stand, taken_back
 from services.payments.domain.purchases import Purchase, Sight, cancellation, difference, lots_of, standing
-from services.payments.domain.refunds import Refund, read_status, refunded_minor, state_after
-from services.payments.domain.stripe_objects import PaymentError, PaymentIntent, StripeRefund
+from services.payments.domain.refunds import (
+    Refund,
+    counted,
+    newly_failed,
+    read_status,
+    refunded_minor,
+    state_after,
+)
+from services.payments.domain.stripe_objects import PaymentError, PaymentIntent, StripeDispute, StripeRefund
 from services.payments.operations import redeeming
 from services.payments.operations.disputing import apply_disputes
 from services.payments.operations.ending import end
+from services.payments.operations.following_gift_cards import follow_gift_card
 from services.payments.store import customers, disputes, gift_cards, purchases, quarantine, refunds
 
 Outcome = Literal["applied", "quarantined", "ignored"]
+Returned = TypeVar("Returned", StripeRefund, StripeDispute)
 
 
 async def apply(
@@ -69,29 +78,44 @@ async def _apply_returns(
         paid = await purchases.get(conn, purchase.id)
         outcome = await apply_refunds(conn, paid, sight.refunds, at=at, event_id=event_id)
     if sight.disputes:
-        await apply_disputes(conn, await purchases.get(conn, purchase.id), sight.disputes, at=at)
+        paid = await purchases.get(conn, purchase.id)
+        fitting = await _fitting(conn, paid, "dispute_currency", sight.disputes, at=at, event_id=event_id)
+        await apply_disputes(conn, paid, fitting, at=at)
+        outcome = outcome if len(fitting) == len(sight.disputes) else "quarantined"
     return outcome
+
+
+async def _fitting(
+    conn: Connection, purchase: Purchase, reason: str, seen: Sequence[Returned], *, at: datetime, event_id: str | None
+) -> list[Returned]:
+    """Give what is in the purchase's currency, and put aside what is not."""
+    fitting = [thing for thing in seen if thing.currency == purchase.quote.price.currency]
+    for thing in seen:
+        if thing not in fitting:
+            body = thing.model_dump(mode="json")
+            await put_aside(conn, reason, body, purchase=purchase, event_id=event_id, at=at)
+    return fitting
 
 
 async def apply_refunds(
     conn: Connection, purchase: Purchase, seen: Sequence[StripeRefund], *, at: datetime, event_id: str | None = None
 ) -> Outcome:
-    """Record what Stripe says of the refunds of a locked, paid purchase, and tell their total if it has changed."""
-    before = {refund.id for refund in await refunds.decided(conn, purchase.id)}
-    for refund in seen:
-        if refund.currency != purchase.quote.price.currency:
-            body = refund.model_dump(mode="json")
-            await put_aside(conn, "refund_currency", body, purchase=purchase, event_id=event_id, at=at)
-            return "quarantined"
+    """Record what Stripe says of the refunds of a locked, paid purchase, and tell what has changed by it.
+
+    Their total is told if it changed, or if other refunds make it up: what was set aside for each is to be taken or
+    free. Each that has failed is told by itself. One in another currency is quarantined, and changes nothing.
+    """
+    before = await refunds.decided(conn, purchase.id)
+    fitting = await _fitting(conn, purchase, "refund_currency", seen, at=at, event_id=event_id)
+    for refund in fitting:
         await _learn(conn, purchase, refund, at=at)
-    if purchase.gift_card is not None:
-        await gift_cards.follow_money(conn, purchase.id, at=at)
     decided = await refunds.decided(conn, purchase.id)
-    if not await _tell_refunded(conn, purchase, decided, at=at):
-        for one in decided:
-            if one.state == "failed" and one.id not in before:
-                await tell_failed(conn, purchase, one, decided, at=at)
-    return "applied"
+    await _tell_refunded(conn, purchase, before, decided, at=at)
+    refunded, withdrawn = refunded_minor(decided), purchase.withdrawn_minor
+    await follow_gift_card(conn, purchase, refunded_minor=refunded, withdrawn_minor=withdrawn, at=at)
+    for one in newly_failed(before, decided):
+        await tell_failed(conn, purchase, one, decided, at=at)
+    return "applied" if len(fitting) == len(seen) else "quarantined"
 
 
 async def put_aside(
@@ -232,23 +256,22 @@ async def _learn(conn: Connection, purchase: Purchase, refund: StripeRefund, *, 
     )
 
 
-async def _tell_refunded(conn: Connection, purchase: Purchase, decided: Sequence[Refund], *, at: datetime) -> bool:
-    """Tell how much has gone back in total, if that has changed; False if it has not."""
+async def _tell_refunded(
+    conn: Connection, purchase: Purchase, before: Sequence[Refund], decided: Sequence[Refund], *, at: datetime
+) -> None:
+    """Tell how much has gone back in total, if that has changed or other refunds make it up than did before."""
     total, paid = refunded_minor(decided), purchase.quote.price.amount_minor
     disputed = stand((await disputes.of(conn, purchase.id)).values())
     state = state_after(refunded_minor=total, paid_minor=paid, disputed=disputed)
     changed = await purchases.mark_returned(
         conn, purchase.id, refunded_minor=total, withdrawn_minor=purchase.withdrawn_minor, state=state
     )
-    if not changed or purchase.payment_intent is None:
-        return False
+    if not (changed or counted(before) != counted(decided)) or purchase.payment_intent is None:
+        return
     revision = await purchases.count_telling(conn, purchase.id)
     told = refunded_event(purchase, decided, purchase.payment_intent, revision=revision, at=at)
     await outbox.append(conn, told, at=at)
-    if purchase.gift_card is not None and await gift_cards.redeemer(conn, purchase.gift_card):
-        log.error("gift_card.refunded_after_redemption", gift_card=ids.show("gift_card", purchase.gift_card))
     log.info("purchase.refunded", purchase=ids.show("purchase", purchase.id), total=str(told.refunded))
-    return True
 
 
 def refunded_event(

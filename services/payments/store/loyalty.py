@@ -8,12 +8,13 @@ from libs.contracts.http.payments_v1 import Quote
 from services.payments.domain.discounts import taken_by
 
 
-async def spend_of(conn: Connection, account: UUID) -> Mapping[str, int]:
-    """Sum up by currency what an account paid, less what refunds and banks have of it."""
+async def spend_of(conn: Connection, account: UUID, *, livemode: bool) -> Mapping[str, int]:
+    """Sum up by currency what an account paid in a mode, less what refunds and banks have of it."""
     rows = await conn.fetch(
         """SELECT currency, sum(greatest(amount_minor - refunded_minor - withdrawn_minor, 0))::bigint AS minor
-             FROM purchase WHERE account = $1 AND paid_at IS NOT NULL GROUP BY currency""",
+             FROM purchase WHERE account = $1 AND paid_at IS NOT NULL AND livemode = $2 GROUP BY currency""",
         account,
+        livemode,
     )
     return {row["currency"]: row["minor"] for row in rows}
 

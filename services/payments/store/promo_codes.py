@@ -29,8 +29,11 @@ class Usable:
     revision: int
 
 
-async def find_usable(conn: Connection, code: str, *, account: UUID, at: datetime) -> Usable | None:
-    """Find a code if the account may use it at that instant; a new customer has neither paid nor redeems as such."""
+async def find_usable(conn: Connection, code: str, *, account: UUID, livemode: bool, at: datetime) -> Usable | None:
+    """Find a code if the account may use it at that instant.
+
+    A new customer has neither paid in this mode nor redeems as such; redemptions are counted over both modes.
+    """
     row = await conn.fetchrow(
         """SELECT p.code, p.revision, p.gives, p.total_limit, p.per_account, p.new_customers_only, p.accounts,
                   p.starts_at, p.ends_at, p.minimum, p.packs, p.custom_amounts
@@ -41,13 +44,15 @@ async def find_usable(conn: Connection, code: str, *, account: UUID, at: datetim
               AND NOT EXISTS (SELECT FROM promo_code_account AS a
                                WHERE a.code = p.code AND a.account = $2 AND a.redeemed >= p.per_account)
               AND NOT (p.new_customers_only AND (
-                       EXISTS (SELECT FROM purchase AS b WHERE b.account = $2 AND b.paid_at IS NOT NULL)
+                       EXISTS (SELECT FROM purchase AS b WHERE b.account = $2 AND b.paid_at IS NOT NULL
+                                                                AND b.livemode = $4)
                        OR EXISTS (SELECT FROM promo_redemption AS r
                                    WHERE r.account = $2 AND r.new_customers_only AND r.state <> 'freed'
                                      AND NOT r.after_end)))""",
         code,
         account,
         at,
+        livemode,
     )
     return None if row is None else Usable(row["code"], _terms(row), row["revision"])
 

@@ -7,7 +7,8 @@ from libs.chassis.pool import Connection, Record
 from services.payments.domain.refunds import COUNTED, Refund, RefundState, earlier
 
 _SELECT = (
-    "SELECT id, purchase, amount_minor, reason, state, stripe_refund, failure, created_at, before_minor FROM refund"
+    "SELECT id, purchase, amount_minor, reason, state, stripe_refund, failure, created_at, before_minor, requested_by"
+    "  FROM refund"
 )
 
 

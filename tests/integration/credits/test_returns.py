@@ -99,6 +99,18 @@ async def test_what_is_set_aside_for_another_refund_stays_so(credits: Credits, a
     assert await has(credits, payment) == (10, 20, 0)
 
 
+async def test_what_is_over_is_free_also_when_later_news_of_the_payment_came_before(credits: Credits, api: Api) -> None:
+    payment, refund, another = await bought(credits), ids.new_id(), ids.new_id()
+    await set_aside(api, payment, refund, "30")
+    await set_aside(api, payment, another, "15")
+    older = refunded(payment, "10", revision=2).model_copy(update={"refunds": [refund]})
+    later = refunded(payment, "20", revision=3).model_copy(update={"refunds": [another]})
+    for told in ([later], [older, older], [later, older]):
+        await payments.settle(credits.pool, credits.ledger, told)
+    assert await has(credits, payment) == (40, 0, 0)
+    assert (await lots(api, payment))[0]["taken_back"] == "20"
+
+
 async def test_what_nobody_tells_the_end_of_is_free_after_a_month(credits: Credits, api: Api, travel: Travel) -> None:
     payment = await bought(credits)
     await set_aside(api, payment, ids.new_id(), "30")

@@ -35,9 +35,9 @@ async def news(shop: Shop, purchase: Purchase, *types: str) -> None:
     await shop.tell_credits(purchase)
 
 
-def careful(shop: Shop, policy: str) -> Shop:
-    """Give the shop another policy for early warnings of fraud."""
-    policies = Policies.model_validate({"early_fraud_warning": policy})
+def careful(shop: Shop, policy: str, **payment_refund: str) -> Shop:
+    """Give the shop another policy for early warnings of fraud, and for refunds."""
+    policies = Policies.model_validate({"early_fraud_warning": policy, "payment_refund": payment_refund})
     return replace(shop, catalogue=shop.catalogue.model_copy(update={"policies": policies}))
 
 

@@ -148,8 +148,9 @@ class Shop:
     async def quote(self, buyer: Buyer | None = None, **order: Any) -> Quote:
         """Ask what an order would cost and bring."""
         wanted = PurchaseOrder.model_validate({**order, "quote_only": True})
-        account = (buyer or a_buyer()).account
-        return (await purchases.quote_order(self.pool, self.terms, account, wanted, clock=self.clock)).quote
+        account, mode = (buyer or a_buyer()).account, self.stripe.livemode
+        quoted = await purchases.quote_order(self.pool, self.terms, account, wanted, livemode=mode, clock=self.clock)
+        return quoted.quote
 
     async def start_insisting(self, buyer: Buyer, *, key: str | None = None, **order: Any) -> Purchase:
         """Start a purchase as somebody does who tries again under his key as long as he is told that he may."""

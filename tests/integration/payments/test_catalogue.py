@@ -170,7 +170,7 @@ async def test_what_is_gone_from_the_file_is_retired_and_what_comes_back_is_sold
     whole, less = window.file(**SOLD), window.file(packs=[STARTER])
     await window.apply(whole)
     planned = await window.plan(less)
-    assert "database: pack pro: retired: it cannot be bought any more" in planned
+    assert "database: pack pro: retired: out of sale once services run without it" in planned
     assert "database: promo code SPRING: retired: it gives nothing" in planned
     await window.apply(less)
     assert {name for name, item in (await window.items()).items() if item.active} == {"pack:starter"}

@@ -1,6 +1,8 @@
 """What we say to Stripe, and what we take its answers for."""
 
+import asyncio
 import json
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
@@ -11,6 +13,7 @@ from stripe import StripeClient
 from libs.chassis.errors import DomainError
 from libs.chassis.pool import CalledInTransactionError
 from libs.contracts import ids
+from services.payments.clients import stripe_calls
 from services.payments.clients.stripe import (
     API_VERSION,
     Stripe,
@@ -132,3 +135,24 @@ async def test_the_key_says_whether_money_is_real(key: str, live: bool) -> None:
     client = Stripe(key)
     assert client.livemode is live
     await client.stop()
+
+
+async def test_an_answer_that_trickles_is_not_waited_for_longer_than_a_whole_call_may_take(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def trickle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000000\r\n\r\n")
+        with suppress(ConnectionError):
+            while True:
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+
+    monkeypatch.setattr(stripe_calls, "LONGEST_SECONDS", 0.5)
+    async with await asyncio.start_server(trickle, "127.0.0.1", 0) as server:
+        address = "http://{}:{}".format(*server.sockets[0].getsockname())
+        slow = Stripe(KEY, api_base=address, timeout_seconds=0.3, retries=2)
+        async with asyncio.timeout(5):
+            with pytest.raises(StripeUnavailableError):
+                await slow.payment_intent("pi_1")
+        await slow.stop()

@@ -1,4 +1,4 @@
-"""Disputed gift cards: void until that is decided or, once somebody has redeemed them, taken from what he has left."""
+"""Gift cards whose price goes back: void or, once somebody has redeemed them, taken from what he has left."""
 
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from libs.contracts.events import EarlyFraudWarning, GiftCardTakenBack
 from libs.contracts.http.payments_v1 import Purchase
 from services.credits.operations.payments import settle
 from services.payments.domain.errors import InvalidCodeError
-from tests.integration.payments.banks import careful, disputed, switch, warned
+from tests.integration.payments.banks import careful, charge_of, disputed, switch, warned
 from tests.integration.payments.gifts import bought, cards_of, code_of, redeem, redemptions, tell_due, told_all
 from tests.integration.payments.shop import Shop
 from tests.support.postings import spending
@@ -24,8 +24,8 @@ async def given(shop: Shop) -> tuple[Purchase, str]:
 
 
 async def hear(shop: Shop, purchase: Purchase) -> None:
-    """Hear of the disputes, in the order of Stripe's events and in the other one, and have the ledger hear of it."""
-    events = [event for event in await shop.events(purchase) if event["type"].startswith("charge.dispute")]
+    """Hear what Stripe tells, in the order of its events and in the other one, and have the ledger hear of it."""
+    events = [event for event in await shop.events(purchase) if event["type"].startswith(("charge.dispute", "refund"))]
     for event in [*events, *reversed(events)]:
         await shop.tell(event)
     told = [*await redemptions(shop), *await told_all(shop, GiftCardTakenBack)]
@@ -120,3 +120,40 @@ async def test_an_early_warning_of_a_redeemed_card_is_told_and_refunds_nothing(s
     await warned(wary, purchase)
     assert [event.refund for event in await told_all(shop, EarlyFraudWarning)] == [None]
     assert await shop.refunded(purchase) == []
+
+
+async def at_the_dashboard(shop: Shop, purchase: Purchase, amount: int | None = None) -> str:
+    """Refund it past us; gives the refund's id."""
+    told = await switch(shop, f"charges/{await charge_of(shop, purchase)}/refund", {"amount": amount} if amount else {})
+    return str(told["id"])
+
+
+async def test_what_the_dashboard_gives_back_of_a_redeemed_card_goes_back_until_that_fails(shop: Shop) -> None:
+    purchase, code = await given(shop)
+    grace = ids.new_id()
+    await redeem(shop, code, grace)
+    await hear(shop, purchase)
+    await shop.bank.ledger.apply(spending(grace, 20 * MICRO))
+    refund = await at_the_dashboard(shop, purchase)
+    await hear(shop, purchase)
+    assert (await has(shop, grace), await state_of(shop, purchase)) == ((0, 0), "redeemed")
+    await switch(shop, f"refunds/{refund}/fail", {"failure_reason": "declined"})
+    await hear(shop, purchase)
+    assert await has(shop, grace) == (30, 0)
+    assert [event.credits for event in await told_all(shop, GiftCardTakenBack)] == [50 * MICRO, 0]
+
+
+async def test_a_part_that_the_dashboard_gave_back_and_one_that_a_bank_took_of_a_redeemed_card_add_up(
+    shop: Shop,
+) -> None:
+    purchase, code = await given(shop)
+    grace = ids.new_id()
+    await redeem(shop, code, grace)
+    await at_the_dashboard(shop, purchase, 333)
+    await hear(shop, purchase)
+    dispute = await disputed(shop, purchase, amount=333)
+    await hear(shop, purchase)
+    assert (await shop.bank.ledger.balance(grace)).available == 50 * MICRO - 50 * MICRO * 666 // 999
+    await switch(shop, f"disputes/{dispute}/close", {"outcome": "won"})
+    await hear(shop, purchase)
+    assert (await shop.bank.ledger.balance(grace)).available == 50 * MICRO - 50 * MICRO * 333 // 999

@@ -7,12 +7,17 @@ from typing import Any
 import pytest
 
 from libs.chassis.errors import DomainError
+from libs.contracts import ids
 from libs.contracts.credits import MICRO
 from libs.contracts.events import DisputeClosed, DisputeOpened, DisputeUpdated, EarlyFraudWarning
 from libs.contracts.events.base import Event
 from libs.contracts.http.payments_v1 import Purchase
 from services.credits.operations.payments import Told, settle
+from services.payments.domain.purchases import Sight
+from services.payments.domain.stripe_objects import StripeDispute
+from services.payments.operations import settlement
 from services.payments.operations.resolving import PATIENCE
+from services.payments.store import purchases
 from tests.integration.payments.banks import careful, disputed, news, switch, warned
 from tests.integration.payments.shop import Shop, usd
 from tests.support.postings import spending
@@ -164,3 +169,53 @@ async def test_where_the_catalogue_says_so_a_warning_refunds_before_anybody_disp
     assert [await wary.resolve_refunds() for _ in range(2)] == [1, 0]
     await shop.tell_credits(purchase)
     assert ((await shop.show(purchase)).state, await has(shop, purchase)) == ("refunded", (0, 0, 0))
+
+
+@pytest.mark.parametrize("spent", ["debt", "block", "rest"])
+async def test_a_refund_that_forestalls_a_dispute_is_whole_whatever_becomes_of_spent_credits(
+    shop: Shop, spent: str
+) -> None:
+    wary = careful(shop, "refund", spent=spent)
+    purchase = await bought(wary)
+    await shop.bank.ledger.apply(spending(purchase.account, 20 * MICRO))
+    await warned(wary, purchase)
+    wary.travel(PATIENCE)
+    assert [await wary.resolve_refunds() for _ in range(2)] == [1, 0]
+    await shop.tell_credits(purchase)
+    assert await has(shop, purchase) == (0, 0, 20)
+    after = await shop.show(purchase)
+    assert (after.refunded, after.state) == (usd(999), "refunded")
+
+
+async def test_a_dispute_in_another_currency_is_put_aside_and_takes_nothing(shop: Shop) -> None:
+    purchase = await bought(shop)
+    taken = ({"amount": -900},)
+    odd = {"id": "du_1", "amount": 900, "currency": "eur", "status": "needs_response", "reason": "general"}
+    sight = Sight(
+        await shop.stripe.payment_intent(str(await shop.payment_intent(purchase))),
+        None,
+        (),
+        (StripeDispute.model_validate({**odd, "balance_transactions": taken}),),
+    )
+    for _ in range(2):
+        async with shop.pool.transaction() as conn:
+            locked = await purchases.lock(conn, purchase.id or ids.new_id())
+            assert await settlement.apply(conn, locked, sight, at=shop.clock.now()) == "quarantined"
+    await shop.tell_credits(purchase)
+    assert await shop.quarantined() == [("dispute_currency", purchase.id)]
+    assert (await has(shop, purchase), (await shop.show(purchase)).state) == ((50, 0, 0), "succeeded")
+
+
+async def test_a_dispute_that_is_won_at_another_rate_than_it_was_opened_brings_all_credits_back(shop: Shop) -> None:
+    purchase = await bought(shop)
+    intent = await shop.stripe.payment_intent(str(await shop.payment_intent(purchase)))
+    said = {"id": "du_2", "amount": 999, "currency": "usd", "reason": "general"}
+    taken, given = {"amount": -920, "created": 1}, {"amount": 899, "created": 2}
+    for status, moved, left in (("needs_response", [taken], 0), ("won", [given, taken], 50)):
+        dispute = StripeDispute.model_validate({**said, "status": status, "balance_transactions": moved})
+        async with shop.pool.transaction() as conn:
+            locked = await purchases.lock(conn, purchase.id or ids.new_id())
+            await settlement.apply(conn, locked, Sight(intent, None, (), (dispute,)), at=shop.clock.now())
+        await shop.tell_credits(purchase)
+        assert await has(shop, purchase) == (left, 0, 0)
+    assert (await shop.show(purchase)).state == "succeeded"

@@ -10,6 +10,7 @@ from libs.contracts.catalogue import Catalogue
 from libs.contracts.credits import MICRO, format_credits
 from libs.contracts.http.payments_v1 import Buyer, LoyaltyStanding
 from libs.contracts.money import Money
+from services.payments.clients.stripe import Stripe
 from services.payments.domain.errors import AmountNotChargeableError
 from services.payments.operations import loyalty
 from services.payments.store import loyalty as store
@@ -50,7 +51,7 @@ def loyal(shop: Shop) -> Shop:
 
 
 async def standing(shop: Shop, buyer: Buyer) -> LoyaltyStanding:
-    return await loyalty.show_standing(shop.pool, shop.catalogue, buyer.account)
+    return await loyalty.show_standing(shop.pool, shop.catalogue, buyer.account, livemode=shop.stripe.livemode)
 
 
 async def tier(shop: Shop, buyer: Buyer) -> str | None:
@@ -190,4 +191,13 @@ async def test_the_spend_of_one_account_is_read_by_an_index(loyal: Shop) -> None
             a_buyer().account,
         )
         assert "purchase_paid_of_account" in str(plan)
-        assert await store.spend_of(conn, a_buyer().account) == {}
+        assert await store.spend_of(conn, a_buyer().account, livemode=False) == {}
+
+
+async def test_what_was_spent_in_test_mode_makes_no_tier_once_money_is_real(loyal: Shop) -> None:
+    buyer = a_buyer()
+    await loyal.paid(buyer, pack="large")
+    live = replace(loyal, stripe=Stripe("sk_live_1"))
+    assert ((await standing(live, buyer)).spend, await tier(live, buyer)) == ([], None)
+    assert ((await live.quote(buyer, pack="small")).tier, await tier(loyal, buyer)) == (None, "gold")
+    await live.stripe.stop()

@@ -1,6 +1,7 @@
 """Promo codes: what they give, to whom, and never beyond their limits."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from libs.chassis.pool import Connection
 from libs.contracts import ids
 from libs.contracts.credits import MICRO
 from libs.contracts.promo_codes import PromoTerms
+from services.payments.clients.stripe import Stripe
 from services.payments.domain.errors import AmountNotChargeableError, PromoCodeRefusedError, PromoCodeUnfitError
 from services.payments.domain.purchases import lots_of
 from services.payments.operations import promo_codes
@@ -276,3 +278,14 @@ async def test_a_retry_under_the_same_key_redeems_once(shop: Shop) -> None:
     assert first == await shop.start(buyer, key="k", pack="pro", promo_code="spring")
     assert await shop.redeemed("SPRING") == 1
     assert len(await shop.at_stripe(buyer)) == 1
+
+
+async def test_who_has_paid_in_test_mode_alone_is_a_new_customer_once_money_is_real(shop: Shop) -> None:
+    buyer = a_buyer()
+    await shop.paid(buyer, pack="starter")
+    await shop.put_code("FIRST", QUARTER_OFF, new_customers_only=True)
+    live = replace(shop, stripe=Stripe("sk_live_1"))
+    assert (await live.quote(buyer, pack="pro", promo_code="FIRST")).discount == usd(625)
+    with pytest.raises(PromoCodeRefusedError):
+        await shop.quote(buyer, pack="pro", promo_code="FIRST")
+    await live.stripe.stop()

@@ -97,7 +97,7 @@ def test_an_order_that_makes_no_sense_cannot_be_written(order: dict[str, Any]) -
 async def test_a_quote_says_the_price_and_records_nothing(shop: Shop) -> None:
     buyer = a_buyer()
     order = PurchaseOrder(pack="enterprise", quote_only=True)
-    quoted = await purchases.quote_order(shop.pool, shop.terms, buyer.account, order, clock=shop.clock)
+    quoted = await purchases.quote_order(shop.pool, shop.terms, buyer.account, order, livemode=False, clock=shop.clock)
     assert (quoted.id, quoted.state, quoted.quote.price, quoted.refunded) == (None, "quoted", usd(29999), usd(0))
     async with shop.pool.connection() as conn:
         assert await conn.fetchval("SELECT count(*) FROM purchase") == 0

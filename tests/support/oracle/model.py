@@ -237,10 +237,10 @@ class Oracle(Holding):
         if name is None:
             return self.now(id, "no_lot")
         lot = self.lots[name]
-        if posting.revision <= lot.revision:
-            return self.now(id, "duplicate")
         named = [self.holds[hold] for hold in posting.set_aside if hold in self.holds]
         aside = [hold for hold in named if hold.state == "pending"]
+        if posting.revision <= lot.revision:
+            return self._free_late(posting, aside)
         total = min(posting.amount, lot.granted)
         there = lot.remaining + sum(part.left for hold in aside for part in hold.parts)
         if not posting.owed and total > lot.taken_back + there:
@@ -257,6 +257,15 @@ class Oracle(Holding):
         for hold in aside:
             self.free(hold, "captured" if hold.captured else "released")
         return self.now(id, "accepted")._replace(moved=change, debt_made=owed)
+
+    def _free_late(self, posting: TakeBack, aside: Sequence[Held]) -> Answer:
+        """Free what was set aside for what an older revision names as over; it changes nothing else."""
+        if not aside:
+            return self.now(posting.account, "duplicate")
+        self.begin_for(posting.account, posting)
+        for hold in aside:
+            self.free(hold, "released")
+        return self.now(posting.account, "accepted")
 
     def _lot_of(self, posting: SetAside | TakeBack) -> UUID | None:
         """Find the lot that a payment brought an account."""
