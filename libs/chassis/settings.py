@@ -35,7 +35,9 @@ class ServiceSettings(BaseSettings):
     host: str = Field("127.0.0.1", description="where the HTTP server listens")
     port: int = Field(0, ge=0, le=65535, description="its port; 0 takes any free one")
 
-    service_key_file: Path | None = Field(None, description="this service's private key (JWK), for calls to others")
+    service_key_file: Path | None = Field(
+        None, description="this service's private key (JWK), for calls to others; payments serves only with one"
+    )
     service_keys_file: Path | None = Field(
         None, validation_alias="SCRIP_SERVICE_KEYS_FILE", description="the services' public keys (JWK set)"
     )

@@ -72,6 +72,8 @@ async def compose(settings: Settings, foundation: Foundation) -> list[Part]:
 
 
 def _to_credits(settings: Settings) -> ServiceClient:
-    """Reach credits, which knows what accounts have."""
+    """Reach credits, which knows what accounts have. Raises ValueError without a key of ours."""
+    if settings.service_key_file is None:
+        raise ValueError("set SCRIP_PAYMENTS_SERVICE_KEY_FILE: credits knows us by it")
     ours = signer("payments", settings.service_key_file)
     return ServiceClient("credits", base_url=settings.credits_url, signer=ours)

@@ -17,7 +17,6 @@ class Settings(ServiceSettings):
 
     catalogue: Path = Field(validation_alias="SCRIP_CATALOGUE", description="the file that says what is sold, and how")
 
-    service_key_file: Path = Field(description="payments' private key (JWK), for calls to credits")
     credits_url: str = Field(
         validation_alias="SCRIP_CREDITS_URL",
         description="where the credits service listens, which sets aside what a refund takes",

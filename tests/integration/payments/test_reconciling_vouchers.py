@@ -90,7 +90,7 @@ async def test_what_the_ledger_has_heard_of_is_left_as_it_is(accountant: Account
         found = await accountant.go_through()
         assert (found.drift, found.findings, found.repaired) == (0, [], [])
         compared = {walk.what: walk.compared for walk in found.walks if walk.scope == "full"}
-        assert compared == {"movements": 2, "purchases": 1, "vouchers": 2, "lots": 2}
+        assert compared == {"movements": 2, "events": 2, "purchases": 1, "vouchers": 2, "lots": 2}
     await accountant.later(timedelta(minutes=30))
     await accountant.follow()
     assert (len(await redemptions(accountant.shop)), len(await taken_back(accountant))) == (2, 1)

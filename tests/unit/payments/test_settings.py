@@ -16,7 +16,6 @@ def settings(**given: Any) -> Settings:
         "database_url": "postgresql://role:password@127.0.0.1/payments",
         "catalogue": Path("catalogue.yaml"),
         "SCRIP_CREDITS_URL": "http://127.0.0.1:8002",
-        "service_key_file": Path("payments.json"),
         "stripe_secret_key": "sk_test_1",
         "stripe_publishable_key": "pk_test_1",
     }
