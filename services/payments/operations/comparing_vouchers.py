@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 from libs.chassis import outbox
 from libs.chassis.pool import Connection
@@ -69,10 +70,10 @@ async def _compare_with_ledger(sides: Sides, told: Sequence[Redeemed], *, insist
     """Compare redeemed vouchers with their lots. What is missing there is told again, once unless we `insist`."""
     if not told:
         return
-    lots = (await sides.credits.redeemed_by([one.id for one in told])).lots
-    differ = {
-        one.id: found for one in told if (found := against_ledger(one, [lot for lot in lots if lot.voucher == one.id]))
-    }
+    lots: dict[UUID, list[RedeemedLot]] = {one.id: [] for one in told}
+    for lot in (await sides.credits.redeemed_by(list(lots))).lots:
+        lots[lot.voucher].append(lot)
+    differ = {one.id: found for one in told if (found := against_ledger(one, lots[one.id]))}
     agree = [ids.show("voucher", one.id) for one in told if one.id not in differ]
     async with sides.pool.transaction() as conn:
         await close(conn, _KINDS, agree, at=sides.clock.now())
